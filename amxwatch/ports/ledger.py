@@ -1,0 +1,286 @@
+"""Operational state: the one place that owns correctness.
+
+`Ledger.write` runs a function in one transaction; everything that must stand or fall together
+is written in one such function. The tables are small ports of at most six methods each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from amxwatch.core.catalog import ObjectId, ObjectRef, SnapshotNumber, SourceProblem
+from amxwatch.core.change import Delta
+from amxwatch.core.draft import Draft, DraftEvent, DraftId, DraftStatus, NewDraft
+from amxwatch.core.event import Event
+from amxwatch.core.run import Run, RunEvent, RunId, RunStatus, Slots
+from amxwatch.core.schedule import ScheduleState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotRecord:
+    """One numbered snapshot, without its delta. `changes` counts what moved in it."""
+
+    profile: str
+    number: SnapshotNumber
+    at: datetime
+    reader: str
+    source: str
+    ignore: tuple[str, ...]
+    baseline: bool
+    tables: int
+    columns: int
+    changes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceState:
+    """How looking at one db profile goes. Times are aware UTC.
+
+    `gate` is the token at the last read; `failing_since` is None while all is well.
+    """
+
+    profile: str
+    gate: str | None = None
+    looked_at: datetime | None = None
+    read_at: datetime | None = None
+    failing_since: datetime | None = None
+    failures: int = 0
+    retry_at: datetime | None = None
+    error: str | None = None
+    problems: tuple[SourceProblem, ...] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaemonState:
+    """The heartbeat. `stopped_at` is set when a daemon left in good order."""
+
+    owner: str
+    pid: int
+    started_at: datetime
+    heartbeat_at: datetime
+    poll_seconds: float
+    stopped_at: datetime | None = None
+    last_cycle_result: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; newest first."""
+
+    statuses: frozenset[RunStatus] | None = None
+    schedule: str | None = None
+    db_profile: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftFilter:
+    """Which drafts to list; ordered by profile, schema, table, then table before column, id."""
+
+    statuses: frozenset[DraftStatus] | None = None
+    db_profile: str | None = None
+    run_id: RunId | None = None
+    objects: frozenset[ObjectId] | None = None
+    ids: frozenset[DraftId] | None = None
+
+
+class Runs(Protocol):
+    def put(self, run: Run) -> bool:
+        """Queue a run and say whether it is new.
+
+        False, and nothing is written, where its `unique_key` is taken, or where its schedule
+        already has an open run of trigger `change` or `files` and this is another.
+        """
+
+    def claim(
+        self, *, now: datetime, owner: str, lease: timedelta, slots: Slots, only: RunId | None
+    ) -> Run | None:
+        """Take the first due queued run that has a slot: higher priority first, then older.
+
+        A run that is `reserved_for` someone else is passed over. The run gets the next token.
+        """
+
+    def update(self, run_id: RunId, token: int, **values: Any) -> None:
+        """Set fields of a run that we hold (lease, counters, `to_snapshot`).
+
+        Raises: FencedError when the token is no longer ours or the run is not running.
+        """
+
+    def move(self, run_id: RunId, event: RunEvent, *, token: int | None, **values: Any) -> Run:
+        """Make a move of `core.run.TRANSITIONS` and set fields with it.
+
+        `token` fences a worker's own moves; None is a person's or the recovery's.
+        Raises: TransitionError, FencedError, NotFoundError; nothing is changed then.
+        """
+
+    def get(self, run_id: RunId) -> Run:
+        """Raises: NotFoundError."""
+
+    def list(self, which: RunFilter) -> list[Run]: ...
+
+
+class Steps(Protocol):
+    """Paid replies, by key, for ever."""
+
+    def begin(self, key: str, run_id: RunId, token: int, at: datetime) -> str | None:
+        """Return the recorded reply; else note that a request is in flight and return None.
+
+        Raises: FencedError.
+        """
+
+    def finish(self, key: str, run_id: RunId, reply: str, at: datetime) -> None:
+        """Record the reply. A reply that is already there stays, and this is not an error."""
+
+    def forget(self, key: str, run_id: RunId) -> None:
+        """Drop the in-flight note of a request that surely was not answered."""
+
+    def lost(self, run_id: RunId) -> list[str]:
+        """Return and clear the keys that were in flight when the run's worker died."""
+
+
+class Schedules(Protocol):
+    def get(self, name: str) -> ScheduleState | None: ...
+    def put(self, state: ScheduleState) -> None: ...
+    def drop(self, name: str) -> None: ...
+    def list(self) -> list[ScheduleState]: ...
+
+
+class Snapshots(Protocol):
+    """The log of snapshot deltas: the truth that every cache is replayed from."""
+
+    def append(
+        self, profile: str, delta: Delta, *, at: datetime, after: SnapshotNumber | None,
+        tables: int, columns: int, changes: int,
+    ) -> SnapshotNumber | None:
+        """Give the delta the next number; None where the newest is not `after` any more."""
+
+    def latest(self, profile: str) -> SnapshotRecord | None: ...
+    def list(self, profile: str) -> list[SnapshotRecord]:
+        """Return all, oldest first."""
+
+    def at(self, profile: str, moment: datetime) -> SnapshotRecord | None:
+        """Return the newest snapshot that is not later than `moment`."""
+
+    def log(
+        self, profile: str, after: SnapshotNumber | None
+    ) -> Iterable[tuple[SnapshotNumber, Delta]]:
+        """Return the deltas after a number (None: all), in order."""
+
+
+class Objects(Protocol):
+    """Ids that survive renames."""
+
+    def resolve(self, profile: str, refs: Sequence[ObjectRef]) -> dict[ObjectRef, ObjectId]:
+        """Return each name's id, giving new ones where needed."""
+
+    def rename(self, profile: str, pairs: Sequence[tuple[ObjectRef, ObjectRef]]) -> None:
+        """Move ids from old names to new ones, all at once (a swap works).
+
+        Renaming a table takes its columns along. An id that stood under a new name is retired.
+        """
+
+    def names(self, profile: str) -> dict[ObjectId, ObjectRef]: ...
+
+
+class Drafts(Protocol):
+    def put(self, profile: str, run_id: RunId, drafts: Sequence[NewDraft], at: datetime) -> list[Draft]:
+        """Put drafts in the review queue; the pending draft of the same object is superseded.
+
+        A draft whose `input_hash` is that of a pending or rejected draft of the same object is
+        not put again (and is absent from the result).
+        """
+
+    def move(self, draft_id: DraftId, event: DraftEvent, **values: Any) -> Draft:
+        """Make a move of `core.draft.TRANSITIONS` and set fields with it.
+
+        Raises: TransitionError, NotFoundError; nothing is changed then.
+        """
+
+    def get(self, draft_id: DraftId) -> Draft:
+        """Raises: NotFoundError."""
+
+    def list(self, which: DraftFilter) -> list[Draft]: ...
+
+    def latest(self, profile: str, objects: Iterable[ObjectId]) -> dict[ObjectId, Draft]:
+        """Return each object's newest draft that is accepted, edited, writing or written."""
+
+    def count(self, statuses: frozenset[DraftStatus]) -> int: ...
+
+
+class Events(Protocol):
+    def add(
+        self, action: str, *, at: datetime, schedule: str | None = None, run_id: str | None = None,
+        trigger: str | None = None, db_profile: str | None = None, **detail: object,
+    ) -> None:
+        """Append one line. `action` must be in `core.event.ACTIONS`."""
+
+    def after(self, event_id: int, *, limit: int = 1000) -> list[Event]:
+        """Return events with a greater id, oldest first."""
+
+    def recent(self, limit: int) -> list[Event]:
+        """Return the newest, oldest first."""
+
+
+class Sources(Protocol):
+    def get(self, profile: str) -> SourceState: ...
+    def put(self, state: SourceState) -> None: ...
+    def list(self) -> list[SourceState]: ...
+
+
+class Installation(Protocol):
+    """What belongs to the install as a whole."""
+
+    def daemon(self) -> DaemonState | None:
+        """Raises: StoreError where the record is unreadable."""
+
+    def beat(self, state: DaemonState) -> None: ...
+
+    def good_config(self) -> str | None:
+        """Return the last good config, as JSON without secrets, or None."""
+
+    def keep_config(self, document: str) -> None: ...
+
+    def spent_since(self, moment: datetime) -> str:
+        """Return the known cost in USD of all requests since then, as a decimal."""
+
+
+class Tx(Protocol):
+    """One transaction. Not to be kept after the function that got it returns."""
+
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def steps(self) -> Steps: ...
+    @property
+    def schedules(self) -> Schedules: ...
+    @property
+    def snapshots(self) -> Snapshots: ...
+    @property
+    def objects(self) -> Objects: ...
+    @property
+    def drafts(self) -> Drafts: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def sources(self) -> Sources: ...
+    @property
+    def installation(self) -> Installation: ...
+
+
+class Ledger(Protocol):
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one transaction in a worker thread; all of it is durable, or none.
+
+        `work` may be called again when another process was in the way: it must only touch
+        `tx`. Raises: StoreBusyError after a bounded wait, and whatever `work` raises.
+        """
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run `work`, which only reads, on one consistent view."""
+
+    async def aclose(self) -> None: ...

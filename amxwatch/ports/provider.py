@@ -1,0 +1,29 @@
+"""A language model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from amxwatch.core.completion import Completion, CompletionRequest
+
+
+class Provider(Protocol):
+    """Answers one request. Keeps no conversation."""
+
+    @property
+    def name(self) -> str:
+        """The provider and model, for people and for the hash of a request."""
+
+    @property
+    def priced(self) -> bool:
+        """Whether what a request costs is known beforehand (0 counts as known)."""
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Return one answer; retries of transient failures are made here, a bounded number.
+
+        Raises: ProviderUnavailableError, ProviderRefusedError. Messages hold no key. A
+        cancelled call may have been paid for; the caller records that it was in flight.
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection. May be called twice."""
