@@ -63,6 +63,8 @@ TRANSITIONS: dict[tuple[RunStatus, RunEvent], RunStatus] = {
     (RunStatus.QUEUED, RunEvent.CANCEL): RunStatus.CANCELLED,
     (RunStatus.QUEUED, RunEvent.BLOCK): RunStatus.BLOCKED,
     (RunStatus.QUEUED, RunEvent.MISS): RunStatus.MISSED,
+    # The owner it was reserved for died: any other worker may take it.
+    (RunStatus.QUEUED, RunEvent.RECOVER): RunStatus.QUEUED,
     (RunStatus.RUNNING, RunEvent.COMPLETE): RunStatus.COMPLETED,
     (RunStatus.RUNNING, RunEvent.FAIL): RunStatus.FAILED,
     (RunStatus.RUNNING, RunEvent.CANCEL): RunStatus.CANCELLED,
@@ -152,6 +154,16 @@ class Outcome:
     drafted: int = 0
     reused: int = 0
     to_snapshot: SnapshotNumber | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paid:
+    """A model's answer and what it took. `cost_usd` is None where no price is known."""
+
+    reply: str
+    cost_usd: Decimal | None
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

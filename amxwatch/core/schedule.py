@@ -28,9 +28,10 @@ class ScheduleState:
 
     `trigger_hash` stands for the trigger as it was armed: when it moves, the schedule is armed
     again from then. `watermark` is the snapshot that the last completed run served;
-    `files_mark` the digest of the watched files likewise. `scope` is the scope as it was when
-    the watermark was set, so that widening it makes nothing old pending. The `settle_*` fields
-    remember the burst that is being gathered.
+    `files_mark` the digest of the watched files likewise, and `fired_mark` the one that the open
+    run serves. `scope` is the scope as last seen; after an edit, until the watermark has passed
+    `scope_since`, `former_scope` is what it was before, so that widening it makes nothing old
+    pending. The `settle_*` fields remember the burst that is being gathered.
     """
 
     name: str
@@ -38,7 +39,10 @@ class ScheduleState:
     trigger_hash: str
     scope: str = "all"
     watermark: SnapshotNumber | None = None
+    former_scope: str | None = None
+    scope_since: SnapshotNumber | None = None
     files_mark: str | None = None
+    fired_mark: str | None = None
     paused: bool = False
     cancelled: bool = False
     missed_due_at: datetime | None = None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from amxwatch.core.run import Outcome, Run, RunId, Slots
+from amxwatch.core.run import Outcome, Paid, Run, RunId, Slots
+from amxwatch.ports.ledger import Tx
+
+T = TypeVar("T")
 
 
 class RunContext(Protocol):
@@ -16,30 +19,40 @@ class RunContext(Protocol):
     """
 
     @property
-    def run(self) -> Run: ...
+    def run(self) -> Run:
+        """The run as last seen; its totals move with each reply."""
 
     @property
     def stopping(self) -> bool:
         """True once the worker was asked to leave: finish what is in flight, start nothing."""
 
-    async def once(self, key: str, pay: Callable[[], Awaitable[str]]) -> str:
+    async def once(self, key: str, pay: Callable[[], Awaitable[Paid]]) -> str:
         """Return the recorded reply for `key`, else await `pay`, commit its reply, return it.
 
-        A recorded reply is never paid again, whichever process asks. That a request is in
-        flight is recorded first, so that a kill is known afterwards (event `reply_lost`).
+        A recorded reply is never paid again, whichever process asks; its cost is committed in
+        the same transaction. That a request is in flight is recorded first, so that a kill is
+        known afterwards (event `reply_lost`). `pay` says by an AmxwatchError that no answer
+        came. Raises: RunCancelledError, FencedError (what was paid is kept even then).
         """
-
-    async def spend(
-        self, *, cost_usd: str | None, input_tokens: int, output_tokens: int
-    ) -> None:
-        """Add one request to the run's totals. `cost_usd` is a decimal, None where unknown."""
 
     async def check(self) -> None:
         """Raise RunCancelledError or FencedError when that is so."""
 
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one transaction of the ledger, if the run is still ours.
+
+        Raises: FencedError, and nothing is written; whatever `work` raises.
+        """
+
+    async def update(self, **values: Any) -> None:
+        """Set fields of the run (`to_snapshot`, counters). Raises: FencedError."""
+
 
 Handler = Callable[[RunContext], Awaitable[Outcome]]
-"""Executes one run. Raising RunBlockedError blocks it, any AmxwatchError fails it."""
+"""Executes one run. Raising RunBlockedError blocks it, any AmxwatchError fails it.
+
+The word RUN in the recovery action of a RunBlockedError stands for the run's id.
+"""
 
 
 class Engine(Protocol):

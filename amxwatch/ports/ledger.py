@@ -15,7 +15,7 @@ from amxwatch.core.catalog import ObjectId, ObjectRef, SnapshotNumber, SourcePro
 from amxwatch.core.change import Delta
 from amxwatch.core.draft import Draft, DraftEvent, DraftId, DraftStatus, NewDraft
 from amxwatch.core.event import Event
-from amxwatch.core.run import Run, RunEvent, RunId, RunStatus, Slots
+from amxwatch.core.run import Paid, Run, RunEvent, RunId, RunStatus, Slots
 from amxwatch.core.schedule import ScheduleState
 
 T = TypeVar("T")
@@ -70,9 +70,13 @@ class DaemonState:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """Which runs to list; newest first."""
+    """Which runs to list; newest first.
+
+    `owned` asks for those that a worker holds or that are reserved for one.
+    """
 
     statuses: frozenset[RunStatus] | None = None
+    owned: bool = False
     schedule: str | None = None
     db_profile: str | None = None
     limit: int = 50
@@ -102,19 +106,23 @@ class Runs(Protocol):
     ) -> Run | None:
         """Take the first due queued run that has a slot: higher priority first, then older.
 
-        A run that is `reserved_for` someone else is passed over. The run gets the next token.
+        A run that is `reserved_for` someone else is passed over. The run gets the next token,
+        one more `attempt`, and `started_at` where it had none; what an earlier attempt left in
+        `error`, `failure_category` and `recovery_action` is cleared.
         """
 
     def update(self, run_id: RunId, token: int, **values: Any) -> None:
         """Set fields of a run that we hold (lease, counters, `to_snapshot`).
 
+        A person asks a running run to stop by `update(id, run.token, cancel_requested=True)`.
         Raises: FencedError when the token is no longer ours or the run is not running.
         """
 
     def move(self, run_id: RunId, event: RunEvent, *, token: int | None, **values: Any) -> Run:
         """Make a move of `core.run.TRANSITIONS` and set fields with it.
 
-        `token` fences a worker's own moves; None is a person's or the recovery's.
+        `token` fences a worker's own moves; None is a person's or the recovery's. A run that
+        stops running loses its owner and lease. CLAIM is made by `claim` alone.
         Raises: TransitionError, FencedError, NotFoundError; nothing is changed then.
         """
 
@@ -133,14 +141,18 @@ class Steps(Protocol):
         Raises: FencedError.
         """
 
-    def finish(self, key: str, run_id: RunId, reply: str, at: datetime) -> None:
-        """Record the reply. A reply that is already there stays, and this is not an error."""
+    def finish(self, key: str, run_id: RunId, paid: Paid, at: datetime) -> Run:
+        """Record the reply, add its cost to the run's totals, and return the run.
+
+        A reply that is already there stays, and this is not an error. Not fenced: what was
+        paid is kept and counted, whoever holds the run by now.
+        """
 
     def forget(self, key: str, run_id: RunId) -> None:
         """Drop the in-flight note of a request that surely was not answered."""
 
     def lost(self, run_id: RunId) -> list[str]:
-        """Return and clear the keys that were in flight when the run's worker died."""
+        """Return, sorted, and clear the keys that were in flight when the worker left or died."""
 
 
 class Schedules(Protocol):
@@ -181,7 +193,9 @@ class Objects(Protocol):
     def rename(self, profile: str, pairs: Sequence[tuple[ObjectRef, ObjectRef]]) -> None:
         """Move ids from old names to new ones, all at once (a swap works).
 
-        Renaming a table takes its columns along. An id that stood under a new name is retired.
+        Renaming a table takes its columns along, a schema all it holds; a pair for one of them
+        (old name to new name, both whole) goes first. An id that stood under a new name is
+        retired: withdraw the drafts of removed objects before.
         """
 
     def names(self, profile: str) -> dict[ObjectId, ObjectRef]: ...
@@ -189,8 +203,9 @@ class Objects(Protocol):
 
 class Drafts(Protocol):
     def put(self, profile: str, run_id: RunId, drafts: Sequence[NewDraft], at: datetime) -> list[Draft]:
-        """Put drafts in the review queue; the pending draft of the same object is superseded.
+        """Put drafts in the review queue; an open draft of the same object is superseded.
 
+        Open is pending or in conflict; an event `draft_superseded` is written for each.
         A draft whose `input_hash` is that of a pending or rejected draft of the same object is
         not put again (and is absent from the result).
         """

@@ -13,8 +13,8 @@ class Snapshots(Protocol):
     """One db profile's cache. Each call opens the file, does one thing, and closes it.
 
     `latest` is the newest number that the cache holds. Calls wait for other processes up to a
-    bound, then raise StoreBusyError. A lost or damaged file raises CacheBrokenError from
-    every call but `rebuild`; the caller replays the ledger's log.
+    bound, then raise StoreBusyError. A damaged file raises CacheBrokenError from every call but
+    `discard`; the caller then replays the ledger's log. A lost file is an empty cache.
     """
 
     async def latest(self) -> SnapshotNumber | None: ...
@@ -42,3 +42,6 @@ class Snapshots(Protocol):
 
     async def history(self, ref: ObjectRef) -> list[tuple[SnapshotNumber, Moved]]:
         """Return each snapshot in which the object (or its table) moved, oldest first."""
+
+    async def discard(self) -> None:
+        """Remove the cache; the next replay starts from nothing. Not an error where it is gone."""

@@ -1,0 +1,180 @@
+"""Which objects a run drafts: what moved, or what has no description yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from amxwatch.core.catalog import Catalog, Column, Key, ObjectRef, ObjectType, Table
+from amxwatch.core.change import Change, ChangeKind, former_ref
+from amxwatch.core.scope import Scope
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carry:
+    """A renamed object: its description comes along, and is not drafted again."""
+
+    ref: ObjectRef
+    former: ObjectRef
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableWork:
+    """What a run drafts of one table: perhaps the table itself, and some of its columns.
+
+    `columns` are in the table's order. `carried` are renamed objects of this table.
+    """
+
+    table: Table
+    itself: bool = False
+    columns: tuple[str, ...] = ()
+    carried: tuple[Carry, ...] = ()
+
+    @property
+    def refs(self) -> tuple[ObjectRef, ...]:
+        own = (self.table.ref,) if self.itself else ()
+        return own + tuple(self.table.column_ref(column) for column in self.columns)
+
+
+def from_changes(
+    changes: Iterable[Change], catalog: Catalog, scope: Scope
+) -> tuple[TableWork, ...]:
+    """Return what these changes ask to be drafted, in the order of the catalog.
+
+    A new table is drafted with its columns; a changed column or definition by itself; a key
+    that came or went touches the table and the columns in it. Removed objects ask for nothing.
+    """
+    wanted: set[ObjectRef] = set()
+    carried: dict[ObjectRef, Carry] = {}
+    tables = {table.ref: table for table in catalog.tables}
+    for change in changes:
+        table = tables.get(change.ref.owner)
+        if table is None:
+            continue
+        if change.kind is ChangeKind.RENAMED:
+            carried[change.ref] = Carry(
+                ref=change.ref, former=former_ref(change), confidence=change.confidence or 0.0
+            )
+        else:
+            wanted.update(_asked(change, table))
+    in_scope = {ref for ref in wanted if scope.covers(ref)}
+    # What was renamed and changed besides is drafted anew, not carried.
+    only_renamed = {ref: carry for ref, carry in carried.items() if ref not in in_scope}
+    return _by_table(catalog, in_scope, only_renamed)
+
+
+def _asked(change: Change, table: Table) -> Iterable[ObjectRef]:
+    if change.kind is ChangeKind.REMOVED:
+        return ()
+    if change.kind is ChangeKind.ADDED and change.ref.is_table:
+        return (table.ref, *(table.column_ref(column.name) for column in table.columns))
+    if change.kind is ChangeKind.KEY_CHANGED:
+        names = _key_columns(change.before) ^ _key_columns(change.after)
+        return (table.ref, *(table.column_ref(name) for name in names if table.column(name)))
+    return (change.ref,)
+
+
+def _key_columns(side: object) -> set[tuple[str, ...]] | set[str]:
+    """Return the columns in the keys of one side of a `key_changed`, whatever its nesting."""
+    names: set[str] = set()
+    if not isinstance(side, dict):
+        return names
+    for keys in side.values():
+        for key in keys if isinstance(keys, list) else []:
+            columns = key.get("columns") if isinstance(key, dict) else key
+            names.update([columns] if isinstance(columns, str) else columns or [])
+    return names
+
+
+def without_description(
+    catalog: Catalog, scope: Scope, described: Collection[ObjectRef], stale: Collection[ObjectRef]
+) -> tuple[TableWork, ...]:
+    """Return the objects in scope that have no description, or one that went stale."""
+    wanted = {
+        ref
+        for ref in objects_in_scope(catalog, scope)
+        if ref.table and (ref not in described or ref in stale)
+    }
+    return _by_table(catalog, wanted, {})
+
+
+def exactly(catalog: Catalog, wanted: Collection[ObjectRef]) -> tuple[TableWork, ...]:
+    """Return work for these objects, as far as they exist."""
+    return _by_table(catalog, set(wanted), {})
+
+
+def objects_in_scope(catalog: Catalog, scope: Scope) -> list[ObjectRef]:
+    """Return every table and column that a scope covers, in the order of the catalog."""
+    found = []
+    for table in catalog.tables:
+        if scope.covers(table.ref):
+            found.append(table.ref)
+        found.extend(
+            ref
+            for ref in (table.column_ref(column.name) for column in table.columns)
+            if scope.covers(ref)
+        )
+    return found
+
+
+def _by_table(
+    catalog: Catalog, wanted: Collection[ObjectRef], carried: dict[ObjectRef, Carry]
+) -> tuple[TableWork, ...]:
+    owners = {ref.owner for ref in wanted} | {ref.owner for ref in carried}
+    return tuple(
+        TableWork(
+            table=table,
+            itself=table.ref in wanted,
+            columns=tuple(
+                column.name
+                for column in table.columns
+                if table.column_ref(column.name) in wanted
+            ),
+            carried=tuple(
+                carried[ref]
+                for ref in (table.ref, *(table.column_ref(c.name) for c in table.columns))
+                if ref in carried
+            ),
+        )
+        for table in catalog.tables
+        if table.ref in owners
+    )
+
+
+def structure_hash(table: Table, column: str | None) -> str:
+    """Return a hash of what an object is, without its comment and its rows.
+
+    It stands for a description's input: when it moves, a description is stale, and a rejected
+    draft may be made again.
+    """
+    found = table.column(column) if column is not None else None
+    document = _column_document(table, found) if found is not None else _table_document(table)
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _table_document(table: Table) -> list[object]:
+    return [
+        table.name,
+        table.type,
+        table.definition,
+        [[column.name, column.type] for column in table.columns],
+        [_key_document(key) for key in table.keys],
+    ]
+
+
+def _column_document(table: Table, column: Column) -> list[object]:
+    keys = [_key_document(key) for key in table.keys if column.name in key.columns]
+    return [table.name, column.name, column.type, column.nullable, column.default, keys]
+
+
+def _key_document(key: Key) -> list[object]:
+    return [key.kind, list(key.columns), list(key.references or ()), list(key.referenced_columns)]
+
+
+def is_view(table: Table) -> bool:
+    """Claim that the object has a definition rather than rows of its own."""
+    return table.type in (ObjectType.VIEW, ObjectType.MATERIALIZED_VIEW)

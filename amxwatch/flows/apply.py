@@ -1,0 +1,429 @@
+"""Write accepted descriptions back: first a plan, then one statement a row.
+
+The intent is recorded before the write and the text read back after it, so a kill in between
+is settled by looking at the live comment, and nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType
+from amxwatch.core.draft import APPLICABLE, Draft, DraftEvent, DraftStatus
+from amxwatch.core.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    StatementRefusedError,
+    TransitionError,
+)
+from amxwatch.core.run import RunId
+from amxwatch.flows.source import Source
+from amxwatch.flows.watch import look
+from amxwatch.ports.database import CommentTarget
+from amxwatch.ports.ledger import DraftFilter, Tx
+
+
+class Verdict(enum.StrEnum):
+    """What the plan says of one row."""
+
+    WRITE = "write"
+    ALREADY = "already"
+    """The live comment is the text; only our books are settled."""
+    CONFLICT = "conflict"
+    GONE = "gone"
+    UNSUPPORTED = "unsupported"
+    """The database has no comments; the statement is for export."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One row of the plan. `expected` and `found` are comments; `text` is what is to stand."""
+
+    draft: Draft
+    target: CommentTarget
+    verdict: Verdict
+    text: str | None
+    expected: str | None = None
+    found: str | None = None
+    statement: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What an apply came to; the fields of `apply --json`."""
+
+    written: int = 0
+    failed: tuple[dict[str, str], ...] = ()
+    skipped: tuple[dict[str, str], ...] = ()
+    conflicts: tuple[dict[str, str | None], ...] = ()
+    statements: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, object]:
+        return {
+            "written": self.written,
+            "failed": list(self.failed),
+            "skipped": list(self.skipped),
+            "conflicts": list(self.conflicts),
+            "statements": list(self.statements),
+        }
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Rows as they come in; frozen into an `Applied` at the end."""
+
+    written: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    conflicts: list[dict[str, str | None]] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+    down: str | None = None
+    """Set once the database went away: the remaining rows are not tried one by one."""
+
+    def frozen(self) -> Applied:
+        return Applied(
+            written=self.written,
+            failed=tuple(self.failed),
+            skipped=tuple(self.skipped),
+            conflicts=tuple(self.conflicts),
+            statements=tuple(self.statements),
+        )
+
+
+Report = Callable[[int, int, Planned, str], None]
+"""Called after each row: its number, how many there are, the row, and what came of it."""
+
+
+async def plan(source: Source, *, run_id: RunId | None = None) -> tuple[Planned, ...]:
+    """Return what applying the accepted drafts would do. Writes nothing.
+
+    Raises: DatabaseError when the live comments cannot be read.
+    """
+    which = DraftFilter(statuses=APPLICABLE, db_profile=source.profile, run_id=run_id)
+    waiting = await source.ledger.read(lambda tx: tx.drafts.list(which))
+    return await _planned(source, waiting) if waiting else ()
+
+
+async def _planned(source: Source, waiting: Sequence[Draft]) -> tuple[Planned, ...]:
+    await look(source)
+    targets = await targets_of(source, waiting)
+    holds = source.database.capabilities.comments
+    able = [target for target in targets.values() if target.type in holds]
+    live = await source.database.commenter.current(able) if able else {}
+    ours = await _our_texts(source, waiting)
+    rows = []
+    for draft in waiting:
+        target = targets.get(draft.id)
+        if target is None:
+            rows.append(_gone(draft))
+        elif target.type not in holds:
+            rows.append(_unsupported(source, draft, target))
+        else:
+            rows.append(_judged(source, draft, target, live, ours.get(draft.id, frozenset())))
+    return tuple(rows)
+
+
+async def targets_of(source: Source, waiting: Sequence[Draft]) -> dict[int, CommentTarget]:
+    """Return each draft's object under its present name; objects that are gone are absent."""
+    names = await source.ledger.read(lambda tx: tx.objects.names(source.profile))
+    catalog = await source.catalog()
+    types = object_types(catalog)
+    found = {}
+    for draft in waiting:
+        ref = names.get(draft.object_id, draft.ref)
+        if ref in types:
+            owner = types.get(ref.owner, ObjectType.TABLE)
+            found[int(draft.id)] = CommentTarget(ref=ref, type=types[ref], owner_type=owner)
+    return found
+
+
+def object_types(catalog: Catalog) -> dict[ObjectRef, ObjectType]:
+    """Return what each object of a catalog is."""
+    types: dict[ObjectRef, ObjectType] = {
+        ObjectRef(schema=schema.name): ObjectType.SCHEMA for schema in catalog.schemas
+    }
+    for table in catalog.tables:
+        types[table.ref] = table.type
+        for column in table.columns:
+            types[table.column_ref(column.name)] = ObjectType.COLUMN
+    return types
+
+
+async def _our_texts(source: Source, waiting: Sequence[Draft]) -> dict[int, frozenset[str]]:
+    """Return, for each draft, the comments that we ourselves once wrote on its object."""
+    which = DraftFilter(
+        statuses=frozenset({DraftStatus.WRITTEN}),
+        db_profile=source.profile,
+        objects=frozenset(draft.object_id for draft in waiting),
+    )
+    written = await source.ledger.read(lambda tx: tx.drafts.list(which))
+    return {
+        int(draft.id): frozenset(
+            old.written_text
+            for old in written
+            if old.object_id == draft.object_id and old.written_text is not None
+        )
+        for draft in waiting
+    }
+
+
+def _gone(draft: Draft) -> Planned:
+    target = CommentTarget(ref=draft.ref, type=draft.object_type)
+    return Planned(
+        draft=draft, target=target, verdict=Verdict.GONE, text=None, reason="no longer exists"
+    )
+
+
+def _unsupported(source: Source, draft: Draft, target: CommentTarget) -> Planned:
+    product = source.database.capabilities.product
+    return Planned(
+        draft=draft,
+        target=target,
+        verdict=Verdict.UNSUPPORTED,
+        text=draft.text,
+        statement=source.database.commenter.statement(target, draft.text),
+        reason=f"{product} cannot hold a {target.type} comment",
+    )
+
+
+def _judged(
+    source: Source,
+    draft: Draft,
+    target: CommentTarget,
+    live: dict[ObjectRef, str | None],
+    ours: frozenset[str],
+) -> Planned:
+    if target.ref not in live:
+        return _gone(draft)
+    found = live[target.ref] or None
+    row = Planned(
+        draft=draft,
+        target=target,
+        verdict=Verdict.WRITE,
+        text=draft.text,
+        expected=draft.base_comment or None,
+        found=found,
+    )
+    if found == draft.text:
+        return replace(row, verdict=Verdict.ALREADY)
+    if found != row.expected and found not in ours:
+        return replace(row, verdict=Verdict.CONFLICT, reason="the comment was changed meanwhile")
+    try:
+        return replace(
+            row, statement=source.database.commenter.statement(target, draft.text)
+        )
+    except StatementRefusedError as error:
+        return replace(row, reason=str(error))
+
+
+async def execute(
+    source: Source, rows: Sequence[Planned], *, owner: str, report: Report | None = None
+) -> Applied:
+    """Carry the plan out, row by row; a row that fails stays queued and the rest goes on.
+
+    Ends with an exact look, so that the snapshot shows what was written. Each live comment is
+    read once more just before its write.
+    """
+    tally = Tally()
+    for number, row in enumerate(rows, start=1):
+        outcome = await _one(source, row, owner, tally)
+        if report is not None:
+            report(number, len(rows), row, outcome)
+    if tally.written:
+        await look(source, exact=True)
+    return tally.frozen()
+
+
+async def _one(source: Source, row: Planned, owner: str, tally: Tally) -> str:
+    name = str(row.target.ref)
+    if row.verdict is Verdict.GONE:
+        await _move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
+        tally.skipped.append({"object": name, "reason": row.reason or "gone"})
+        return "skipped"
+    if row.verdict is Verdict.UNSUPPORTED:
+        tally.skipped.append({"object": name, "reason": row.reason or "unsupported"})
+        if row.statement:
+            tally.statements.append(row.statement)
+        return "skipped"
+    if row.verdict is Verdict.CONFLICT:
+        return await _conflict(source, row, tally)
+    return await _write(source, row, owner, tally)
+
+
+async def _conflict(source: Source, row: Planned, tally: Tally) -> str:
+    """Nothing is written; the draft goes back to review, now over the comment that stands."""
+    await _move(
+        source, row, DraftEvent.CONFLICT, "comment_conflict", base_comment=row.found
+    )
+    tally.conflicts.append(
+        {"object": str(row.target.ref), "expected": row.expected, "found": row.found}
+    )
+    return "conflict"
+
+
+async def _write(source: Source, row: Planned, owner: str, tally: Tally) -> str:
+    name = str(row.target.ref)
+    if tally.down is not None:
+        tally.failed.append({"object": name, "error": tally.down})
+        return f"failed: {tally.down}"
+    try:
+        await source.ledger.write(
+            lambda tx: tx.drafts.move(row.draft.id, DraftEvent.INTEND, owner=owner)
+        )
+    except TransitionError:
+        tally.skipped.append({"object": name, "reason": "another process is writing it"})
+        return "skipped"
+    try:
+        live = (await source.database.commenter.current([row.target])).get(row.target.ref) or None
+        if live not in (row.found, row.text):
+            return await _conflict(source, replace(row, found=live), tally)
+        back = row.text or ""
+        if live != row.text:
+            back = await source.database.commenter.execute(row.target, row.text)
+            tally.statements.append(row.statement or "")
+    except DatabaseError as error:
+        await _move(source, row, DraftEvent.FAIL, "comment_failed", error=str(error))
+        tally.failed.append({"object": name, "error": str(error)})
+        if isinstance(error, DatabaseUnavailableError):
+            tally.down = str(error)
+        return f"failed: {error}"
+    await _written(source, row, back)
+    tally.written += 1
+    return "ok"
+
+
+async def _written(source: Source, row: Planned, back: str) -> None:
+    now = source.clock.now()
+
+    def work(tx: Tx) -> None:
+        tx.drafts.move(
+            row.draft.id,
+            DraftEvent.WRITE,
+            written_at=now,
+            written_text=back,
+            base_comment=row.found,
+            error=None,
+        )
+        tx.events.add(
+            "comment_written",
+            at=now,
+            run_id=row.draft.run_id,
+            db_profile=source.profile,
+            object=str(row.target.ref),
+            before=row.found,
+            after=back,
+        )
+
+    await source.ledger.write(work)
+
+
+async def _move(
+    source: Source, row: Planned, event: DraftEvent, action: str, **values: str | None
+) -> None:
+    def work(tx: Tx) -> None:
+        tx.drafts.move(row.draft.id, event, **values)
+        tx.events.add(
+            action,
+            at=source.clock.now(),
+            run_id=row.draft.run_id,
+            db_profile=source.profile,
+            draft=row.draft.id,
+            object=str(row.target.ref),
+            expected=row.expected,
+            found=row.found,
+            error=values.get("error"),
+        )
+
+    await source.ledger.write(work)
+
+
+async def settle_interrupted(source: Source, is_dead: Callable[[str], bool]) -> int:
+    """Settle the writes whose process died in between, by what the database says now.
+
+    Returns how many were settled. A live comment that equals the text was written; one that
+    equals the old comment was not; anything else is someone else's, and a conflict.
+    """
+    which = DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=source.profile)
+    writing = await source.ledger.read(lambda tx: tx.drafts.list(which))
+    orphans = [draft for draft in writing if draft.owner is None or is_dead(draft.owner)]
+    if not orphans:
+        return 0
+    targets = await targets_of(source, orphans)
+    live = await source.database.commenter.current(list(targets.values()))
+    for draft in orphans:
+        target = targets.get(draft.id)
+        if target is None or target.ref not in live:
+            await _move(source, _gone(draft), DraftEvent.WITHDRAW, "draft_withdrawn")
+            continue
+        found = live[target.ref] or None
+        row = Planned(
+            draft=draft,
+            target=target,
+            verdict=Verdict.ALREADY,
+            text=draft.text,
+            expected=draft.base_comment or None,
+            found=found,
+        )
+        if found == draft.text:
+            await _written(source, replace(row, found=row.expected), found or "")
+        elif found == row.expected:
+            await _move(source, row, DraftEvent.FAIL, "comment_failed", error="interrupted")
+        else:
+            await _conflict(source, row, Tally())
+    return len(orphans)
+
+
+async def undo(
+    source: Source, run_id: RunId, *, report: Report | None = None
+) -> Applied:
+    """Put back what stood before a run's comments, where they still stand as we wrote them."""
+    which = DraftFilter(
+        statuses=frozenset({DraftStatus.WRITTEN}), db_profile=source.profile, run_id=run_id
+    )
+    written = await source.ledger.read(lambda tx: tx.drafts.list(which))
+    targets = await targets_of(source, written)
+    tally = Tally()
+    for number, draft in enumerate(written, start=1):
+        target = targets.get(draft.id)
+        row = _gone(draft) if target is None else _backwards(draft, target)
+        outcome = await _unwrite(source, row, tally)
+        if report is not None:
+            report(number, len(written), row, outcome)
+    if tally.written:
+        await look(source, exact=True)
+    return tally.frozen()
+
+
+def _backwards(draft: Draft, target: CommentTarget) -> Planned:
+    return Planned(
+        draft=draft,
+        target=target,
+        verdict=Verdict.WRITE,
+        text=draft.base_comment or None,
+        expected=draft.written_text,
+    )
+
+
+async def _unwrite(source: Source, row: Planned, tally: Tally) -> str:
+    name = str(row.target.ref)
+    if row.verdict is Verdict.GONE:
+        tally.skipped.append({"object": name, "reason": "no longer exists"})
+        return "skipped"
+    try:
+        live = await source.database.commenter.current([row.target])
+        found = live.get(row.target.ref) or None
+        if found not in (row.expected, row.text):
+            tally.conflicts.append({"object": name, "expected": row.expected, "found": found})
+            return "conflict"
+        if found != row.text:
+            tally.statements.append(source.database.commenter.statement(row.target, row.text))
+            await source.database.commenter.execute(row.target, row.text)
+    except DatabaseError as error:
+        tally.failed.append({"object": name, "error": str(error)})
+        return f"failed: {error}"
+    await _move(source, replace(row, found=found), DraftEvent.UNDO, "comment_undone")
+    tally.written += 1
+    return "ok"

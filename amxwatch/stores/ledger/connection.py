@@ -1,0 +1,109 @@
+"""Connections and transactions: the one file here that knows SQLite.
+
+A write transaction excludes every other writer from its start, so what it looks at stays true
+until it commits. Readers see one consistent view and wait for nobody.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from amxwatch.core.errors import StoreBusyError, StoreError
+
+READERS = 4
+"""Connections beside the writer's."""
+
+_WRITES = "amxwatch_writes"
+
+
+def make_engine(path: Path, *, wait_seconds: float = 0.0) -> Engine:
+    """Return an engine on the file. It does not wait for locks longer than `wait_seconds`.
+
+    Waiting is the caller's: SQLite's own wait is unfair under load.
+    """
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        # isolation_level None: no statement but ours begins a transaction.
+        connect_args={"timeout": wait_seconds, "isolation_level": None, "check_same_thread": False},
+        pool_size=READERS + 1,
+        max_overflow=0,
+    )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses commits with the power
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def transaction(engine: Engine, path: Path, *, writes: bool) -> Iterator[Connection]:
+    """Yield a connection in a transaction; commit at the end, roll back on any exception.
+
+    Raises: StoreBusyError, StoreError.
+    """
+    with (
+        translated(path),
+        engine.connect().execution_options(**{_WRITES: writes}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the driver's exceptions into ours."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _ours(error.orig, path) from error
+    except sqlite3.Error as error:  # from a connection that is being set up
+        raise _ours(error, path) from error
+
+
+def _ours(error: Any, path: Path) -> StoreError:
+    """Name the fault by SQLite's error code; the low byte is the kind."""
+    code = getattr(error, "sqlite_errorcode", None)
+    kind = None if code is None else code & 0xFF
+    if kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return StoreBusyError(
+            f"the state database {path} is in use by another process; try again in a moment"
+        )
+    if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return damaged(path)
+    says = " ".join(str(error).split())
+    return StoreError(f"the state database {path} failed: {says}; {_REMEDIES.get(kind, _CHECK)}")
+
+
+_CHECK = "check that the file is ours and the disk is sound"
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_READONLY: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_PERM: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_IOERR: "check the disk",
+}
+
+
+def damaged(path: Path) -> StoreError:
+    return StoreError(
+        f"the state database {path} is damaged or is no database; put a backup in its place, or"
+        f" move it and its -wal and -shm files away to start anew"
+    )

@@ -1,0 +1,344 @@
+"""The tables, as SQLite and PostgreSQL both take them.
+
+Moments are fixed-width UTC text (they sort), money is decimal text (it is exact), documents are
+JSON in ASCII (no character is refused anywhere). Column names are the fields' names.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+from amxwatch.core.draft import Band, DraftSource, DraftStatus
+from amxwatch.core.catalog import ObjectType
+from amxwatch.core.run import RunKind, RunStatus, RunTrigger
+
+E = TypeVar("E", bound=enum.StrEnum)
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class Words(TypeDecorator[str]):
+    """Text for people; what no database can store (NUL, half a surrogate pair) becomes U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment, as `2026-11-21T12:00:00.000000Z`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Money(TypeDecorator[Decimal]):
+    """An exact amount in USD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else format(value, "f")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class Document(TypeDecorator[Any]):
+    """A JSON value, exact for any string."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Choice(TypeDecorator[E]):
+    """One word of an enumeration."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, choices: type[E]) -> None:
+        self.choices = choices
+        super().__init__()
+
+    def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> E | None:
+        return None if value is None else self.choices(value)
+
+
+Serial = BigInteger().with_variant(Integer, "sqlite")
+"""Row numbers: SQLite counts only in columns that are called INTEGER."""
+
+metadata = MetaData()
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Choice(RunKind), nullable=False),
+    Column("status", Choice(RunStatus), nullable=False),
+    Column("trigger", Choice(RunTrigger), nullable=False),
+    Column("trigger_reason", Words, nullable=False),
+    Column("db_profile", Words, nullable=False),
+    Column("llm_profile", Words),
+    Column("schedule", Words),
+    Column("database", Words),
+    Column("scope", Words, nullable=False),
+    Column("review_strategy", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("unique_key", Text, unique=True),
+    Column("due_at", Moment),
+    Column("from_snapshot", BigInteger),
+    Column("to_snapshot", BigInteger),
+    Column("queued_at", Moment, nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("timeout_seconds", Float),
+    Column("attempt", Integer, nullable=False),
+    Column("recovered", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("owner", Text),
+    Column("reserved_for", Text),
+    Column("lease_until", Moment),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("objects", BigInteger, nullable=False),
+    Column("drafted", BigInteger, nullable=False),
+    Column("reused", BigInteger, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_usd", Money),
+    Column("summary", Words),
+    Column("failure_category", Text),
+    Column("error", Words),
+    Column("recovery_action", Words),
+)
+
+OPEN_CHANGE = text(
+    "status IN ('queued', 'running', 'blocked') AND \"trigger\" IN ('change', 'files')"
+)
+"""Literal, because PostgreSQL cannot match a partial index by bound values."""
+
+Index("run_by_status", run.c.status, run.c.priority.desc(), run.c.queued_at, run.c.id)
+Index("run_by_time", run.c.queued_at, run.c.id)
+Index("run_by_schedule", run.c.schedule, run.c.queued_at, run.c.id)
+Index("run_by_profile", run.c.db_profile, run.c.queued_at, run.c.id)
+Index(
+    "run_open_change",
+    run.c.schedule,
+    unique=True,
+    sqlite_where=OPEN_CHANGE,
+    postgresql_where=OPEN_CHANGE,
+)
+
+step = Table(
+    "step",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("run.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("reply", Document, nullable=False),
+)
+"""Paid replies. Never deleted."""
+
+flight = Table(
+    "flight",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+"""Requests that are under way."""
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("run_id", Text, ForeignKey("run.id"), nullable=False, index=True),
+    Column("key", Text, nullable=False),
+    Column("at", Moment, nullable=False, index=True),
+    Column("cost_usd", Money),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What each answered request took."""
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("armed_at", Moment, nullable=False),
+    Column("trigger_hash", Text, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("watermark", BigInteger),
+    Column("former_scope", Words),
+    Column("scope_since", BigInteger),
+    Column("files_mark", Text),
+    Column("fired_mark", Text),
+    Column("paused", Boolean, nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+    Column("missed_due_at", Moment),
+    Column("last_due_at", Moment),
+    Column("last_fired_at", Moment),
+    Column("last_change_run_at", Moment),
+    Column("settle_mark", Text),
+    Column("settle_since", Moment),
+    Column("settle_first", Moment),
+    Column("skip_reason", Words),
+    Column("last_run_id", Text),
+    Column("last_run_status", Text),
+    Column("last_error", Words),
+    Column("consecutive_failures", Integer, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("runs_completed", BigInteger, nullable=False),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("profile", Words, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("reader", Text, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("ignore", Document, nullable=False),
+    Column("baseline", Boolean, nullable=False),
+    Column("tables", BigInteger, nullable=False),
+    Column("columns", BigInteger, nullable=False),
+    Column("changes", BigInteger, nullable=False),
+    Column("delta", LargeBinary, nullable=False),  # last: SQLite reads a row up to what is asked
+)
+
+object_name = Table(
+    "object",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("profile", Words, nullable=False),
+    Column("schema_name", Words, nullable=False),
+    Column("table_name", Words, nullable=False),
+    Column("column_name", Words, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Ids and the names they stand under; a retired id keeps its last name."""
+
+LIVE = text("NOT retired")
+
+Index(
+    "object_live",
+    object_name.c.profile,
+    object_name.c.schema_name,
+    object_name.c.table_name,
+    object_name.c.column_name,
+    unique=True,
+    sqlite_where=LIVE,
+    postgresql_where=LIVE,
+)
+
+draft = Table(
+    "draft",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("run_id", Text, ForeignKey("run.id"), nullable=False, index=True),
+    Column("object_id", Serial, ForeignKey("object.id"), nullable=False),
+    Column("object_type", Choice(ObjectType), nullable=False),
+    Column("status", Choice(DraftStatus), nullable=False, index=True),
+    Column("source", Choice(DraftSource), nullable=False),
+    Column("alternatives", Document, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("band", Choice(Band), nullable=False),
+    Column("flags", Document, nullable=False),
+    Column("base_comment", Words),
+    Column("input_hash", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("text", Words),
+    Column("choice", Integer),
+    Column("reviewed_at", Moment),
+    Column("written_at", Moment),
+    Column("written_text", Words),
+    Column("owner", Text),
+    Column("error", Words),
+    sqlite_autoincrement=True,
+)
+
+Index("draft_by_object", draft.c.object_id, draft.c.status)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("schedule", Words),
+    Column("run_id", Text, index=True),
+    Column("trigger", Words),
+    Column("db_profile", Words),
+    Column("detail", Document, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Append-only."""
+
+source = Table(
+    "source",
+    metadata,
+    Column("profile", Words, primary_key=True),
+    Column("gate", Words),
+    Column("looked_at", Moment),
+    Column("read_at", Moment),
+    Column("failing_since", Moment),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", Moment),
+    Column("error", Words),
+    Column("problems", Document, nullable=False),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""A few documents that belong to the install as a whole."""
