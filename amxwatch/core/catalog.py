@@ -67,10 +67,10 @@ class ObjectRef:
 def quote_name(name: str) -> str:
     """Write a name so that `scope.parse_parts` reads it back as one part.
 
-    Quoted only where it must be: where it holds a dot, comma, colon, quote, glob character or
-    outer white space, or is empty.
+    Quoted only where it must be: where it holds a dot, comma, colon, semicolon, quote, glob
+    character or outer white space, or is empty.
     """
-    if name and name == name.strip() and not set(name) & set('.,:"*?[]'):
+    if name and name == name.strip() and not set(name) & set('.,:;"*?[]'):
         return name
     return '"' + name.replace('"', '""') + '"'
 

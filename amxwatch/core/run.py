@@ -170,7 +170,8 @@ class Paid:
 class Slots:
     """How many runs may go on at once: in all, and for each profile and schedule by name.
 
-    A name that is absent from a mapping has `each_profile` or `each_schedule` slots.
+    A name that is absent from a mapping has `each_profile` or `each_schedule` slots, which are
+    at least 1.
     """
 
     total: int = 4

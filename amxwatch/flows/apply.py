@@ -212,9 +212,7 @@ def _judged(
     if found != row.expected and found not in ours:
         return replace(row, verdict=Verdict.CONFLICT, reason="the comment was changed meanwhile")
     try:
-        return replace(
-            row, statement=source.database.commenter.statement(target, draft.text)
-        )
+        return replace(row, statement=source.database.commenter.statement(target, draft.text))
     except StatementRefusedError as error:
         return replace(row, reason=str(error))
 
@@ -255,9 +253,7 @@ async def _one(source: Source, row: Planned, owner: str, tally: Tally) -> str:
 
 async def _conflict(source: Source, row: Planned, tally: Tally) -> str:
     """Nothing is written; the draft goes back to review, now over the comment that stands."""
-    await _move(
-        source, row, DraftEvent.CONFLICT, "comment_conflict", base_comment=row.found
-    )
+    await _move(source, row, DraftEvent.CONFLICT, "comment_conflict", base_comment=row.found)
     tally.conflicts.append(
         {"object": str(row.target.ref), "expected": row.expected, "found": row.found}
     )
@@ -376,9 +372,7 @@ async def settle_interrupted(source: Source, is_dead: Callable[[str], bool]) -> 
     return len(orphans)
 
 
-async def undo(
-    source: Source, run_id: RunId, *, report: Report | None = None
-) -> Applied:
+async def undo(source: Source, run_id: RunId, *, report: Report | None = None) -> Applied:
     """Put back what stood before a run's comments, where they still stand as we wrote them."""
     which = DraftFilter(
         statuses=frozenset({DraftStatus.WRITTEN}), db_profile=source.profile, run_id=run_id

@@ -86,9 +86,7 @@ async def _in_scope(
 
 
 def _scoped(changes: Iterable[Change], scope: Scope) -> tuple[Change, ...]:
-    return tuple(
-        _moved_in(change, scope) for change in changes if _touches(scope, change)
-    )
+    return tuple(_moved_in(change, scope) for change in changes if _touches(scope, change))
 
 
 def _touches(scope: Scope, change: Change) -> bool:

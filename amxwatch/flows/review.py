@@ -58,7 +58,7 @@ async def accept(ledger: Ledger, clock: Clock, draft_id: DraftId, *, choice: int
                 f"{len(found.alternatives)}, or give your own --text"
             )
         text = found.alternatives[choice - 1]
-        return _decide(tx, found, DraftEvent.ACCEPT, "draft_accepted", now, text, choice)
+        return _decide(tx, found, DraftEvent.ACCEPT, now, text=text, choice=choice)
 
     return await ledger.write(work)
 
@@ -71,9 +71,7 @@ async def edit(ledger: Ledger, clock: Clock, draft_id: DraftId, text: str) -> Dr
     now = clock.now()
     clean = own_text(text)
     return await ledger.write(
-        lambda tx: _decide(
-            tx, tx.drafts.get(draft_id), DraftEvent.EDIT, "draft_edited", now, clean, None
-        )
+        lambda tx: _decide(tx, tx.drafts.get(draft_id), DraftEvent.EDIT, now, text=clean)
     )
 
 
@@ -93,9 +91,7 @@ async def reject(ledger: Ledger, clock: Clock, draft_id: DraftId) -> Draft:
     """Turn a draft down; it is not made again until its input changes."""
     now = clock.now()
     return await ledger.write(
-        lambda tx: _decide(
-            tx, tx.drafts.get(draft_id), DraftEvent.REJECT, "draft_rejected", now, None, None
-        )
+        lambda tx: _decide(tx, tx.drafts.get(draft_id), DraftEvent.REJECT, now)
     )
 
 
@@ -152,17 +148,24 @@ def is_automatic(draft: Draft) -> bool:
     return draft.band is not Band.LOW and not draft.flags
 
 
+_ACTIONS = {
+    DraftEvent.ACCEPT: "draft_accepted",
+    DraftEvent.EDIT: "draft_edited",
+    DraftEvent.REJECT: "draft_rejected",
+}
+
+
 def _decide(
     tx: Tx,
     found: Draft,
     event: DraftEvent,
-    action: str,
     now: datetime,
-    text: str | None,
-    choice: int | None,
+    *,
+    text: str | None = None,
+    choice: int | None = None,
 ) -> Draft:
     moved = tx.drafts.move(found.id, event, text=text, choice=choice, reviewed_at=now, error=None)
-    _note(tx, moved, action, now)
+    _note(tx, moved, _ACTIONS[event], now)
     return moved
 
 

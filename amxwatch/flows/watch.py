@@ -20,9 +20,7 @@ from amxwatch.ports.ledger import DraftFilter, SourceState, Tx
 APPEND_TRIES = 5
 """How often another process may number a snapshot before ours in one look."""
 
-WITHDRAWABLE = frozenset(
-    status for status, event in TRANSITIONS if event is DraftEvent.WITHDRAW
-)
+WITHDRAWABLE = frozenset(status for status, event in TRANSITIONS if event is DraftEvent.WITHDRAW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +167,7 @@ def _withdraw(tx: Tx, profile: str, removed: set[ObjectRef], now: datetime) -> N
         )
 
 
-async def _note_failure(
-    source: Source, state: SourceState, error: str, now: datetime
-) -> None:
+async def _note_failure(source: Source, state: SourceState, error: str, now: datetime) -> None:
     failures = state.failures + 1
     failed = replace(
         state,

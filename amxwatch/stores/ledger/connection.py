@@ -80,13 +80,13 @@ def translated(path: Path) -> Iterator[None]:
 def _ours(error: Any, path: Path) -> StoreError:
     """Name the fault by SQLite's error code; the low byte is the kind."""
     code = getattr(error, "sqlite_errorcode", None)
-    kind = None if code is None else code & 0xFF
+    kind = 0 if code is None else code & 0xFF
     if kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusyError(
             f"the state database {path} is in use by another process; try again in a moment"
         )
     if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return damaged(path)
+        return _damaged(path)
     says = " ".join(str(error).split())
     return StoreError(f"the state database {path} failed: {says}; {_REMEDIES.get(kind, _CHECK)}")
 
@@ -102,7 +102,7 @@ _REMEDIES = {
 }
 
 
-def damaged(path: Path) -> StoreError:
+def _damaged(path: Path) -> StoreError:
     return StoreError(
         f"the state database {path} is damaged or is no database; put a backup in its place, or"
         f" move it and its -wal and -shm files away to start anew"

@@ -30,8 +30,8 @@ from sqlalchemy import (
     text,
 )
 
-from amxwatch.core.draft import Band, DraftSource, DraftStatus
 from amxwatch.core.catalog import ObjectType
+from amxwatch.core.draft import Band, DraftSource, DraftStatus
 from amxwatch.core.run import RunKind, RunStatus, RunTrigger
 
 E = TypeVar("E", bound=enum.StrEnum)

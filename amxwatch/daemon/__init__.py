@@ -1,0 +1,4 @@
+"""The running agent: wiring of the concrete parts, and the service loop over the flows.
+
+`wiring` is the only place that names concrete back ends, stores and engines.
+"""

@@ -1,0 +1,213 @@
+"""The service loop: one anyio process that watches, dispatches, works and beats.
+
+The loop owns the root task group. Hints, edits of the config and signals only wake it; what
+is to be done is computed anew in each turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+from anyio.abc import TaskGroup
+from filelock import FileLock, Timeout
+
+from amxwatch.core.errors import StoreBusyError
+from amxwatch.daemon.turn import Turn, take
+from amxwatch.daemon.wiring import STOP_SECONDS, Install
+from amxwatch.ports.ledger import DaemonState, RunFilter
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+"""The heartbeat is at least this frequent, also while runs go on."""
+
+Emit = Callable[[dict[str, object]], None]
+
+
+@dataclass(kw_only=True)
+class Wakes:
+    """Why the loop should take a turn before its next poll."""
+
+    profiles: set[str] = field(default_factory=set)
+    everything: bool = False
+    _event: anyio.Event = field(default_factory=anyio.Event)
+
+    def hint(self, profile: str | None) -> None:
+        if profile is None:
+            self.everything = True
+        else:
+            self.profiles.add(profile)
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def take(self) -> set[str] | None:
+        """Return the hinted profiles (None: all of them) and start afresh."""
+        taken = None if self.everything else set(self.profiles)
+        self.profiles.clear()
+        self.everything = False
+        self._event = anyio.Event()
+        return taken
+
+
+class Service:
+    """The daemon of one install. `serve` returns when it was told to stop."""
+
+    def __init__(
+        self,
+        install: Install,
+        *,
+        poll_seconds: float | None = None,
+        max_cycles: int | None = None,
+        only: str | None = None,
+        emit: Emit,
+    ) -> None:
+        self.install = install
+        self.max_cycles = max_cycles
+        self.only = only
+        self.emit = emit
+        self._poll_seconds = poll_seconds
+        self._wakes = Wakes()
+        self._stopping = False
+        self._cycle = 0
+        self._started_at = install.clock.now()
+        self._last_cycle: dict[str, object] | None = None
+        self._listeners: dict[str, tuple[object, anyio.CancelScope]] = {}
+
+    @property
+    def poll_seconds(self) -> float:
+        return self._poll_seconds or self.install.settings.daemon.poll_seconds
+
+    async def serve(self) -> None:
+        """Run until SIGTERM or SIGINT, or until `max_cycles` polls and their runs have ended.
+
+        Raises: StoreBusyError when another daemon owns this install.
+        """
+        with self._ownership():
+            await self._beat()
+            await self._note("daemon_started", poll_seconds=self.poll_seconds)
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._on_signals)
+                    group.start_soon(self._beats)
+                    group.start_soon(self._reloads)
+                    group.start_soon(
+                        self.install.engine.work, self.install.handler, self.install.slots
+                    )
+                    group.start_soon(self._listen_to_all, group)
+                    await self._loop(group)
+                    await self._drain()
+                    group.cancel_scope.cancel()
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                    await self._beat(stopped=True)
+                    await self._note("daemon_stopped", cycles=self._cycle)
+
+    def _ownership(self) -> FileLock:
+        lock = FileLock(self.install.root / "daemon.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StoreBusyError(
+                f"another daemon already runs for {self.install.root}; see it with: amxwatch status"
+            ) from None
+        return lock
+
+    # -- the loop ----------------------------------------------------------------------------
+
+    async def _loop(self, group: TaskGroup) -> None:
+        next_poll = self.install.clock.monotonic()
+        look_at: datetime | None = None
+        while not self._stopping:
+            polling = self.install.clock.monotonic() >= next_poll
+            hinted = self._wakes.take()
+            turn = await self._turn(None if polling else hinted)
+            if polling:
+                next_poll = self.install.clock.monotonic() + self.poll_seconds
+                self._cycle += 1
+                self._report(turn)
+                if self.max_cycles is not None and self._cycle >= self.max_cycles:
+                    return
+            elif turn.is_news:
+                self._report(turn)
+            look_at = turn.look_at
+            await self._rest(next_poll, look_at)
+
+    async def _turn(self, profiles: set[str] | None) -> Turn:
+        # A turn that was woken by a due time alone looks at every source too: settling needs
+        # a second look, and the gate is cheap.
+        return await take(self.install, profiles=None if not profiles else profiles, only=self.only)
+
+    def _report(self, turn: Turn) -> None:
+        self._last_cycle = turn.document(self._cycle)
+        self.emit(self._last_cycle)
+
+    async def _rest(self, next_poll: float, look_at: datetime | None) -> None:
+        """Wait for the next poll, the next due time, or a hint, whichever comes first."""
+        clock = self.install.clock
+        seconds = next_poll - clock.monotonic()
+        if look_at is not None:
+            seconds = min(seconds, (look_at - clock.now()).total_seconds())
+
+        async def until_due(scope: anyio.CancelScope) -> None:
+            await clock.sleep(max(seconds, 0))
+            scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(until_due, group.cancel_scope)
+            await self._wakes.wait()
+            group.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        """Let runs end: all of them after the last cycle, only their batches after a signal."""
+        if self._stopping:
+            await self.install.engine.stop(STOP_SECONDS)
+            return
+        while not self._stopping and await self._has_open_runs():
+            await self.install.clock.sleep(0.1)
+            await take(self.install, profiles=set(), only=self.only)
+        await self.install.engine.stop(STOP_SECONDS)
+
+    async def _has_open_runs(self) -> bool:
+        from amxwatch.core.run import RunStatus
+
+        which = RunFilter(statuses=frozenset({RunStatus.QUEUED, RunStatus.RUNNING}), limit=1)
+        return bool(await self.install.ledger.read(lambda tx: tx.runs.list(which)))
+
+    async def _on_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for received in signals:
+                log.info("Stopping", extra={"action": "daemon_stopping", "signal": received.name})
+                self._stopping = True
+                self._wakes.hint(None)
+
+    # -- heartbeat ---------------------------------------------------------------------------
+
+    async def _beats(self) -> None:
+        while True:
+            await self.install.clock.sleep(min(BEAT_SECONDS, self.poll_seconds))
+            await self._beat()
+
+    async def _beat(self, *, stopped: bool = False) -> None:
+        now = self.install.clock.now()
+        state = DaemonState(
+            owner=self.install.owner.name,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            heartbeat_at=now,
+            poll_seconds=self.poll_seconds,
+            stopped_at=now if stopped else None,
+            last_cycle_result=self._last_cycle,
+        )
+        await self.install.ledger.write(lambda tx: tx.installation.beat(state))
+
+    async def _note(self, action: str, **detail: object) -> None:
+        now = self.install.clock.now()
+        await self.install.ledger.write(lambda tx: tx.events.add(action, at=now, **detail))

@@ -1,0 +1,136 @@
+"""How a run ended, as a move of its state machine."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from amxwatch.core.errors import (
+    AmxwatchError,
+    DatabaseError,
+    FencedError,
+    ProviderError,
+    RunBlockedError,
+    RunCancelledError,
+    StoreError,
+    UsageError,
+)
+from amxwatch.core.run import Outcome, Run, RunEvent
+
+log = logging.getLogger(__name__)
+
+CATEGORIES: tuple[tuple[type[AmxwatchError], str], ...] = (
+    (DatabaseError, "database"),
+    (ProviderError, "provider"),
+    (StoreError, "store"),
+    (UsageError, "usage"),
+)
+"""What kinds of failure are told apart, besides `timeout`, `interrupted` and `internal`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """A move, the action of its event, and the fields that are set with it."""
+
+    event: RunEvent
+    action: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def completed(outcome: Outcome, at: datetime) -> Ending:
+    """Return the ending of a run that did its work."""
+    values: dict[str, Any] = {
+        "summary": outcome.summary,
+        "objects": outcome.objects,
+        "drafted": outcome.drafted,
+        "reused": outcome.reused,
+        "finished_at": at,
+    }
+    if outcome.to_snapshot is not None:
+        values["to_snapshot"] = outcome.to_snapshot
+    return Ending(event=RunEvent.COMPLETE, action="run_completed", values=values)
+
+
+def failed(error: str, category: str, at: datetime) -> Ending:
+    """Return the ending of a run that could not do its work; `error` becomes one line."""
+    values = {"error": _one_line(error), "failure_category": category, "finished_at": at}
+    return Ending(event=RunEvent.FAIL, action="run_failed", values=values)
+
+
+def cancelled(at: datetime) -> Ending:
+    """Return the ending of a run that was asked to stop."""
+    return Ending(event=RunEvent.CANCEL, action="run_cancelled", values={"finished_at": at})
+
+
+def released() -> Ending:
+    """Return the ending of a claim whose worker leaves; any other worker may go on."""
+    return Ending(event=RunEvent.RELEASE, action="run_released", values={"reserved_for": None})
+
+
+def timed_out(run: Run, at: datetime) -> Ending:
+    """Return the ending of a run that took too long."""
+    says = (
+        f"the run took longer than its timeout_seconds = {run.timeout_seconds:g}; raise it, or"
+        f" narrow the scope (what was drafted is kept, and a new run goes on from there)"
+    )
+    return failed(says, "timeout", at)
+
+
+def of_error(error: BaseException, run: Run, at: datetime) -> Ending | None:
+    """Return the ending that an exception of the handler means; None where we were fenced."""
+    cause = _cause(error)
+    if isinstance(cause, FencedError):
+        return None
+    if isinstance(cause, RunCancelledError):
+        return cancelled(at)
+    if isinstance(cause, RunBlockedError):
+        return _blocked(cause, run)
+    for kind, category in CATEGORIES:
+        if isinstance(cause, kind):
+            return failed(str(cause), category, at)
+    if isinstance(cause, AmxwatchError):
+        return failed(str(cause), "internal", at)
+    log.error(
+        "a run failed for a reason unknown to amxwatch",
+        exc_info=error,
+        extra={"action": "run_failed", "run_id": run.id},
+    )
+    # Only the kind: a foreign message may hold values or secrets.
+    says = f"internal error ({type(cause).__name__}): please report it with the log's traceback"
+    return failed(says, "internal", at)
+
+
+def _blocked(error: RunBlockedError, run: Run) -> Ending:
+    values = {
+        "error": _one_line(str(error)),
+        "failure_category": error.category,
+        "recovery_action": re.sub(r"\bRUN\b", run.id, error.recovery_action),
+    }
+    return Ending(event=RunEvent.BLOCK, action="run_blocked", values=values)
+
+
+_FIRST = (FencedError, RunCancelledError, RunBlockedError)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the exception that decides, out of the group that concurrent tasks may raise.
+
+    A fault of ours before all, then the order of `_FIRST`, then whatever came first.
+    """
+    leaves = _leaves(error)
+    unknown = [leaf for leaf in leaves if not isinstance(leaf, AmxwatchError)]
+    ranked = [leaf for kind in _FIRST for leaf in leaves if isinstance(leaf, kind)]
+    return [*unknown, *ranked, *leaves][0]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [error]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

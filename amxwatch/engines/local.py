@@ -1,0 +1,163 @@
+"""The engine of one machine: any number of processes claim straight from the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import anyio
+from anyio.abc import TaskGroup
+
+from amxwatch.core.errors import StoreBusyError, StoreError
+from amxwatch.core.run import Run, RunId, RunStatus, Slots
+from amxwatch.engines.execute import Executor, Settled
+from amxwatch.engines.owner import Owner
+from amxwatch.engines.recover import recover
+from amxwatch.ports.clock import Clock
+from amxwatch.ports.engine import Handler
+from amxwatch.ports.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+
+class LocalEngine:
+    """Implements `ports.engine.Engine`. Looks at the queue when woken, else once a poll.
+
+    Every look also gives back what dead workers left, so that a slot is never held for ever.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        owner: Owner,
+        settled: Settled | None = None,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._owner = owner
+        self._settled = settled
+        self._pause = partial(clock.sleep, poll_seconds)
+        self._executor = Executor(ledger=ledger, clock=clock, owner=owner.name, settled=settled)
+        self._woken = anyio.Event()
+        self._stopping = False
+        self._held: dict[RunId, anyio.CancelScope] = {}
+        self._services: set[anyio.Event] = set()
+
+    async def work(self, handler: Handler, slots: Callable[[], Slots]) -> None:
+        with self._serving():
+            async with anyio.create_task_group() as group:
+                while not self._stopping:
+                    woken = self._look()
+                    await self._claim_all(group, handler, slots)
+                    await _first_of(woken.wait, self._pause)
+
+    async def work_one(self, run_id: RunId, handler: Handler, slots: Callable[[], Slots]) -> Run:
+        with self._serving():
+            while True:
+                woken = self._look()
+                run = await self._ledger.read(lambda tx: tx.runs.get(run_id))
+                if self._stopping or run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
+                    return run
+                await self._recover()
+                claimed = await self._executor.claim(slots(), only=run_id)
+                if claimed is None:
+                    await _first_of(woken.wait, self._pause)
+                else:
+                    self._hold(claimed)
+                    await self._execute(claimed, handler)
+
+    def wake(self) -> None:
+        """Say that something was queued."""
+        self._woken.set()
+
+    async def stop(self, within_seconds: float) -> None:
+        """Let runs finish within that time, then release them; returns when all have ended."""
+        self._stopping = True
+        self.wake()
+        await _first_of(self._all_ended, partial(self._clock.sleep, within_seconds))
+        for scope in self._held.values():
+            scope.cancel()
+        await self._all_ended()
+
+    async def _claim_all(
+        self, group: TaskGroup, handler: Handler, slots: Callable[[], Slots]
+    ) -> None:
+        """Start every run that may start now, each as soon as it is claimed."""
+        try:
+            await self._recover()
+            while not self._stopping:
+                run = await self._executor.claim(slots())
+                if run is None:
+                    return
+                self._hold(run)
+                group.start_soon(self._execute, run, handler)
+        except StoreBusyError as error:  # the next look tries again
+            log.warning(str(error), extra={"action": "store_busy"})
+
+    async def _recover(self) -> None:
+        await recover(
+            self._ledger,
+            self._clock,
+            is_dead=self._owner.is_dead,
+            held=self._held.keys(),
+            settled=self._settled,
+        )
+
+    def _hold(self, run: Run) -> None:
+        # Before its task starts, so that a stop in between reaches it.
+        self._held[run.id] = anyio.CancelScope()
+
+    async def _execute(self, run: Run, handler: Handler) -> None:
+        scope = self._held[run.id]
+        with scope:
+            try:
+                await self._executor.execute(run, handler, lambda: self._stopping)
+            except (StoreError, TimeoutError):
+                # It stays `running` until its lease is over, and is recovered then.
+                log.exception(
+                    "a run could not be settled",
+                    extra={"action": "run_unsettled", "run_id": run.id},
+                )
+            finally:
+                if self._held.get(run.id) is scope:  # else we hold it again, by a later claim
+                    del self._held[run.id]
+                self.wake()
+
+    def _look(self) -> anyio.Event:
+        """Return the event that says that something was queued from now on."""
+        if self._woken.is_set():
+            self._woken = anyio.Event()
+        return self._woken
+
+    @contextmanager
+    def _serving(self) -> Iterator[None]:
+        ended = anyio.Event()
+        self._services.add(ended)
+        try:
+            yield
+        finally:
+            self._services.discard(ended)
+            ended.set()
+
+    async def _all_ended(self) -> None:
+        for ended in tuple(self._services):
+            await ended.wait()
+
+
+async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Wait until one of them is over, and give the others up."""
+    async with anyio.create_task_group() as group:
+
+        async def wait(one: Callable[[], Awaitable[None]]) -> None:
+            await one()
+            group.cancel_scope.cancel()
+
+        for one in waits:
+            group.start_soon(wait, one)

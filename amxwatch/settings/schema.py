@@ -1,0 +1,373 @@
+"""What may stand in `amxwatch.toml` and the drop-ins, with every default.
+
+Relative paths (a database file, documents, watched files, a vision) start at the config folder,
+whether they stand in `amxwatch.toml` or in a drop-in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from amxwatch.core.errors import UsageError
+from amxwatch.core.scope import Scope
+from amxwatch.settings.value import (
+    Address,
+    CanonicalScope,
+    Count,
+    Dollars,
+    IgnorePattern,
+    Name,
+    NonNegative,
+    PlanTrigger,
+    Port,
+    Positive,
+    Share,
+    Temperature,
+    Text,
+    Whole,
+    Zone,
+    refusal,
+)
+
+BUILTIN = "builtin"
+"""The llm profile, and the provider, that needs no key, no network and no model."""
+
+PROVIDERS = ("builtin", "openai", "anthropic", "ollama")
+
+TEMPLATE_NAMES = ("date", "day_of_week", "timestamp", "run_number")
+"""What `input_template` may name in double braces."""
+
+
+Loc = tuple[str | int, ...]
+
+
+class Table(BaseModel):
+    """A TOML table: nothing unknown, nothing changed once read, no value in an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class DbProfile(Table):
+    """A named connection to a database. `url` is a reference or a URL; never print it."""
+
+    name: str
+    url: Address = Field(repr=False)
+    profiling_mode: Literal["none", "sampled", "full"] = "sampled"
+    profiling_sample_size: Count = 5000
+    samples: Literal["none", "shapes", "masked", "raw"] = "shapes"
+    description_owner: Literal["people", "amxwatch", "file"] = "people"
+    ignore: tuple[IgnorePattern, ...] = ()
+    refresh_minutes: Positive = 15.0
+    max_concurrent_runs: Count = 1
+    docs: tuple[Name, ...] = ()
+    code: tuple[Name, ...] = ()
+
+
+class LlmProfile(Table):
+    """A named connection to a language model. `api_key` is a reference; never print it."""
+
+    name: str
+    provider: Text
+    model: Text = ""
+    base_url: Address | None = Field(default=None, repr=False)
+    api_key: Text | None = Field(default=None, repr=False)
+    column_batch_size: Count = 10
+    n_alternatives: Count = 3
+    alternatives_mode: Literal["paraphrases", "meanings"] = "paraphrases"
+    confidence_signal: Literal[
+        "self_consistency", "logprobs", "judge", "verbalized", "evidence"
+    ] = "self_consistency"
+    logprob_high: Share = 0.85
+    logprob_medium: Share = 0.50
+    max_concurrency: Count = 4
+    temperature: Temperature = 0.2
+    prompt_detail: Literal["low", "medium", "high"] = "high"
+    verbosity: Literal["one_sentence", "short", "paragraph"] = "one_sentence"
+
+    @property
+    def dialect(self) -> str:
+        """How to talk to it: the provider, or `openai` for any other that has a `base_url`."""
+        return self.provider if self.provider in PROVIDERS else "openai"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_of_builtin(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("provider") == BUILTIN:
+            return {"model": "rules", **value}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = []
+        if self.provider not in PROVIDERS and self.base_url is None:
+            allowed = f"one of: {', '.join(PROVIDERS)}; or any other name together with a base_url"
+            wrong.append((("provider",), allowed))
+        if not self.model:
+            wrong.append((("model",), "the name of a model, as its provider spells it"))
+        if self.logprob_medium > self.logprob_high:
+            wrong.append((("logprob_medium",), f"at most logprob_high ({self.logprob_high})"))
+        _refuse(wrong)
+        return self
+
+
+class DocProfile(Table):
+    """A folder of documents that describe the data."""
+
+    path: Text
+
+
+class CodeProfile(Table):
+    """A folder of code that reads or writes the data."""
+
+    path: Text
+
+
+class Defaults(Table):
+    """What is used where no flag is given."""
+
+    db_profile: Name | None = None
+    llm_profile: Name | None = None
+
+
+class Budget(Table):
+    """The spending limits of the whole install; None is no limit."""
+
+    per_run_usd: Dollars | None = None
+    per_day_usd: Dollars | None = None
+    on_limit: Literal["pause_and_escalate", "warn"] = "pause_and_escalate"
+    timezone: Zone = "UTC"
+
+
+class ScheduleBudget(Table):
+    """A schedule's own limit, beside the install's."""
+
+    per_run_usd: Dollars | None = None
+
+
+class DaemonSettings(Table):
+    """How the daemon looks and works."""
+
+    poll_seconds: Positive = 60.0
+    worker_slots: Count = 4
+
+
+class StudioSettings(Table):
+    """Where Studio listens."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8765
+
+
+class Alerts(Table):
+    """When a schedule's failures are worth a warning."""
+
+    consecutive_failures: Count = 3
+    window_days: Count = Field(default=30, le=3650)
+
+
+class IdleExpansion(Table):
+    """Where continuous work looks for more when it runs dry."""
+
+    sources: tuple[Text, ...] = ("VISION.md", "ROADMAP.md")
+    max_expansions: Whole = 5
+    max_retries: Whole = 1
+
+
+class Continuous(Table):
+    """Runs that follow one another towards a vision."""
+
+    enabled: bool = Field(default=False, strict=True)
+    vision_path: Text | None = None
+    max_runs: Count = 50
+    max_idle_cycles: Count = 5
+    on_idle: Literal["exit", "perpetual", "human_review"] = "exit"
+    triage_approval: Literal["auto", "human"] = "auto"
+    per_session_max_usd: Dollars | None = None
+    idle_expansion: IdleExpansion = IdleExpansion()
+
+    @model_validator(mode="after")
+    def _has_a_vision(self) -> Self:
+        if self.enabled and self.vision_path is None:
+            _refuse([(("vision_path",), "the path of a vision file, as enabled = true needs one")])
+        return self
+
+
+class Schedule(Table):
+    """What to run, on which scope, by which trigger. `scope` is in canonical spelling."""
+
+    name: str
+    kind: Literal["analyze", "cache_refresh"] = "analyze"
+    enabled: bool = Field(default=True, strict=True)
+    db_profile: Name
+    llm_profile: Name | None = None
+    database: Name | None = None
+    scope: CanonicalScope = "all"
+    review_strategy: Literal["manual", "auto"] = "manual"
+    trigger: PlanTrigger
+    max_concurrent: Count = 1
+    skip_if_running: bool = Field(default=True, strict=True)
+    timeout_seconds: Positive = 1800.0
+    catch_up: Literal["once", "none", "all"] | None = None
+    grace_seconds: NonNegative = 300.0
+    session_mode: Literal["new", "persistent"] = "new"
+    input_template: Text | None = None
+    trigger_reason: Text | None = None
+    max_requests: Count | None = None
+    budget: ScheduleBudget = ScheduleBudget()
+    continuous: Continuous = Continuous()
+
+    @property
+    def parsed_scope(self) -> Scope:
+        return Scope.parse(self.scope)
+
+    @property
+    def catch_up_policy(self) -> str:
+        """What happens to a firing that came due while nothing ran."""
+        return self.catch_up or ("none" if self.trigger.type == "at" else "once")
+
+    @property
+    def reason(self) -> str:
+        return self.trigger_reason or f"schedule:{self.name}"
+
+    @field_validator("input_template")
+    @classmethod
+    def _names_are_known(cls, text: str | None) -> str | None:
+        for name in re.findall(r"\{\{(.*?)\}\}", text or "", re.DOTALL):
+            if name.strip() not in TEMPLATE_NAMES:
+                known = ", ".join(f"{{{{{name}}}}}" for name in TEMPLATE_NAMES)
+                raise refusal(f"text that names only {known}")
+        return text
+
+
+NAMED = ("db_profiles", "llm_profiles", "schedules")
+"""The tables whose entries carry the name that they are filed under."""
+
+
+class Settings(Table):
+    """Everything that one install was told. The llm profile `builtin` is always there."""
+
+    db_profiles: dict[Name, DbProfile] = {}
+    llm_profiles: dict[Name, LlmProfile] = {}
+    doc_profiles: dict[Name, DocProfile] = {}
+    code_profiles: dict[Name, CodeProfile] = {}
+    defaults: Defaults = Defaults()
+    budget: Budget = Budget()
+    daemon: DaemonSettings = DaemonSettings()
+    studio: StudioSettings | None = None
+    alerts: Alerts = Alerts()
+    schedules: dict[Name, Schedule] = {}
+
+    @property
+    def default_db_profile(self) -> str | None:
+        """The default, or the only db profile there is."""
+        if self.defaults.db_profile is None and len(self.db_profiles) == 1:
+            return next(iter(self.db_profiles))
+        return self.defaults.db_profile
+
+    @property
+    def default_llm_profile(self) -> str:
+        return self.defaults.llm_profile or BUILTIN
+
+    def db_profile(self, name: str | None = None) -> DbProfile:
+        """Return the named profile, or the default one. Raises: UsageError."""
+        name = name or self.default_db_profile
+        if name is None:
+            raise UsageError(
+                f"no db profile chosen: give --db PROFILE or set one with `db use`"
+                f" ({_one_of('db profile', self.db_profiles)})"
+            )
+        if name not in self.db_profiles:
+            raise UsageError(
+                f"no db profile {name!r}: {_one_of('db profile', self.db_profiles, name)}"
+            )
+        return self.db_profiles[name]
+
+    def llm_profile(self, name: str | None = None) -> LlmProfile:
+        """Return the named profile, or the default one. Raises: UsageError."""
+        name = name or self.default_llm_profile
+        if name not in self.llm_profiles:
+            raise UsageError(
+                f"no llm profile {name!r}: {_one_of('llm profile', self.llm_profiles, name)}"
+            )
+        return self.llm_profiles[name]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        filled = dict(value)
+        llm_profiles = filled.get("llm_profiles", {})
+        if isinstance(llm_profiles, dict):
+            filled["llm_profiles"] = {BUILTIN: {"provider": BUILTIN}, **llm_profiles}
+        for kind in NAMED:
+            entries = filled.get(kind)
+            if isinstance(entries, dict):
+                filled[kind] = {
+                    name: {"name": name, **entry} if isinstance(entry, dict) else entry
+                    for name, entry in entries.items()
+                }
+        return filled
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        wrong: list[tuple[Loc, str]] = []
+        for loc, kind, name, there in self._references():
+            if name is not None and name not in there:
+                wrong.append((loc, _one_of(kind, there, name)))
+        for kind in NAMED:
+            for filed, entry in getattr(self, kind).items():
+                if entry.name != filed:
+                    wrong.append(((kind, filed, "name"), f"no such key: the name is {filed!r}"))
+        _refuse(wrong)
+        return self
+
+    def _references(self) -> list[tuple[Loc, str, str | None, Mapping[str, Table]]]:
+        """List (where, kind, name, the names there are) for every profile that is named."""
+        db, llm = self.db_profiles, self.llm_profiles
+        found: list[tuple[Loc, str, str | None, Mapping[str, Table]]] = [
+            (("defaults", "db_profile"), "db profile", self.defaults.db_profile, db),
+            (("defaults", "llm_profile"), "llm profile", self.defaults.llm_profile, llm),
+        ]
+        for name, profile in db.items():
+            for place, doc in enumerate(profile.docs):
+                found.append(
+                    (("db_profiles", name, "docs", place), "doc profile", doc, self.doc_profiles)
+                )
+            for place, code in enumerate(profile.code):
+                found.append(
+                    (("db_profiles", name, "code", place), "code profile", code, self.code_profiles)
+                )
+        for name, plan in self.schedules.items():
+            found.append((("schedules", name, "db_profile"), "db profile", plan.db_profile, db))
+            found.append((("schedules", name, "llm_profile"), "llm profile", plan.llm_profile, llm))
+        return found
+
+
+def _one_of(kind: str, there: Mapping[str, Table], name: str = "") -> str:
+    """Say which names of a kind there are, with the one that was probably meant."""
+    if not there:
+        return f"the name of a {kind}, but there is none yet: add [{kind.replace(' ', '_')}s.NAME]"
+    near = get_close_matches(name, there, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}the {kind}s are: {', '.join(sorted(there))}"
+
+
+def _refuse(wrong: Sequence[tuple[Loc, str]]) -> None:
+    """Raise one ValidationError for all of `wrong`: (where, what is allowed there)."""
+    if wrong:
+        details = [
+            InitErrorDetails(
+                type=PydanticCustomError("allowed", "{allowed}", {"allowed": allowed}),
+                loc=loc,
+                input=None,
+            )
+            for loc, allowed in wrong
+        ]
+        raise ValidationError.from_exception_data("settings", details, hide_input=True)

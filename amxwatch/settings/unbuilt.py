@@ -1,0 +1,51 @@
+"""What the config may say already and this version does not do yet: never silently ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from amxwatch.settings.document import Path
+
+NOT_YET: dict[str, str] = {
+    "llm_profiles.*.provider=anthropic": "only builtin and OpenAI-compatible endpoints are built",
+    "llm_profiles.*.provider=ollama": 'use provider = "openai" with its base_url (…/v1)',
+    "llm_profiles.*.alternatives_mode=meanings": "alternatives are paraphrases",
+    "llm_profiles.*.confidence_signal=logprobs": "self_consistency is used",
+    "llm_profiles.*.confidence_signal=judge": "self_consistency is used",
+    "llm_profiles.*.confidence_signal=verbalized": "self_consistency is used",
+    "llm_profiles.*.confidence_signal=evidence": "self_consistency is used",
+    "db_profiles.*.samples=masked": "a model sees shapes",
+    "db_profiles.*.samples=raw": "a model sees shapes",
+    "db_profiles.*.description_owner=file": "comments are treated as people's",
+    "db_profiles.*.docs": "documents are not read",
+    "db_profiles.*.code": "code is not read",
+    "doc_profiles": "documents are not read",
+    "code_profiles": "code is not read",
+    "studio": "there is no Studio",
+    "schedules.*.catch_up=all": "it works as once",
+    "schedules.*.session_mode=persistent": "each run starts anew",
+    "schedules.*.continuous.enabled=true": "the schedule runs by its trigger alone",
+}
+"""Key, or key=value, with `*` for any name; and what happens instead. Shrinks with each issue."""
+
+
+def unheeded(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the path of each setting in `tree` that has no effect, and what happens instead."""
+    for pattern, instead in NOT_YET.items():
+        key, _, value = pattern.partition("=")
+        for path, found in _matches(tree, tuple(key.split("."))):
+            written = str(found).lower() if isinstance(found, bool) else found
+            if (written == value) if value else found:
+                yield path, instead
+
+
+def _matches(node: Any, pattern: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
+    if not pattern:
+        yield (), node
+        return
+    if isinstance(node, dict):
+        for name in node if pattern[0] == "*" else [pattern[0]]:
+            if name in node:
+                for path, found in _matches(node[name], pattern[1:]):
+                    yield (name, *path), found

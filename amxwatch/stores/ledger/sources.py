@@ -1,0 +1,41 @@
+"""How looking at each database goes."""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import asdict
+
+from sqlalchemy import Connection, RowMapping, select
+
+from amxwatch.core.catalog import SourceProblem
+from amxwatch.ports.ledger import SourceState
+from amxwatch.stores.ledger.rows import upsert, values_of
+from amxwatch.stores.ledger.tables import source as table
+
+
+class SqlSources:
+    """Implements `ports.ledger.Sources`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, profile: str) -> SourceState:
+        row = (
+            self._connection.execute(select(table).where(table.c.profile == profile))
+            .mappings()
+            .first()
+        )
+        return SourceState(profile=profile) if row is None else _state(row)
+
+    def put(self, state: SourceState) -> None:
+        problems = [asdict(problem) for problem in state.problems]
+        upsert(self._connection, table, {**values_of(state), "problems": problems})
+
+    def list(self) -> builtins.list[SourceState]:
+        rows = self._connection.execute(select(table).order_by(table.c.profile)).mappings()
+        return [_state(row) for row in rows]
+
+
+def _state(row: RowMapping) -> SourceState:
+    problems = tuple(SourceProblem(**problem) for problem in row["problems"])
+    return SourceState(**{**row, "problems": problems})
