@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.plugins.postgres"]
+pytest_plugins = ["tests.plugins.install", "tests.plugins.model_server", "tests.plugins.postgres"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

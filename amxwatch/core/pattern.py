@@ -18,11 +18,12 @@ from amxwatch.core.errors import ScopeError
 ALLOWED: Final = "all, schema:a,b, table:s.t1,s.t2, column:s.t.c1, or such forms joined by ';'"
 """What may be written where a scope is meant, for messages."""
 
-# A bracket class is taken whole, so that it may hold separators; a lone "[" is a letter.
+# A bracket class is taken whole, so that it may hold separators. It must be closed: a lone "["
+# would swallow whatever is written after it up to the next "]".
 _TOKEN = re.compile(
     r"""\s*(?: "(?P<quoted>(?:[^"]|"")*)"\s*
              | (?P<mark>[.,:;])
-             | (?P<plain>(?:\[!?\]?[^\]]*\]|[^.,:;"])+) )""",
+             | (?P<plain>(?:\[!?+\]?+[^\]]*+\]|[^.,:;"\[])+) )""",
     re.VERBOSE,
 )
 
@@ -95,7 +96,11 @@ def tokens_of(text: str) -> list[Token]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
-            raise ScopeError(f"{shown(text)}: a double quote is opened and never closed")
+            mark = text[place:].lstrip()[0]
+            raise ScopeError(
+                f"{shown(text)}: a {mark} is opened and never closed;"
+                " put a name that holds such a sign in double quotes, a quote in it doubled"
+            )
         place = match.end()
         if match["quoted"] is not None:
             found.append(Token("quoted", match["quoted"].replace('""', '"')))

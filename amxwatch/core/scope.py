@@ -218,7 +218,7 @@ def _prefix(token: Token, text: str) -> str:
         return token.text
     close = difflib.get_close_matches(token.text.lower(), FORMS, n=1)
     hint = f"; did you mean {close[0]}:?" if close else "; put a name that holds ':' in quotes"
-    raise ScopeError(f"scope: found {token.text!r} in {shown(text)}; allowed: {ALLOWED}{hint}")
+    raise ScopeError(f"scope: found {shown(token.text)} in {shown(text)}; allowed: {ALLOWED}{hint}")
 
 
 def _bare(piece: Sequence[Token], text: str) -> Selector:
@@ -254,7 +254,8 @@ def _hint(form: Sequence[Token]) -> str:
     except ScopeError:
         return ""
     kind = next((kind for kind, length in FORMS.items() if length == len(names)), None)
-    return f"; did you mean {kind}:{dotted(names)}?" if kind else ""
+    meant = f"{kind}:{dotted(names)}"
+    return f"; did you mean {meant}?" if kind and len(meant) <= 80 else ""
 
 
 def _dot_hint(surplus: int) -> str:

@@ -101,9 +101,11 @@ def without_description(
     return _by_table(catalog, wanted, {})
 
 
-def exactly(catalog: Catalog, wanted: Collection[ObjectRef]) -> tuple[TableWork, ...]:
+def exactly(
+    catalog: Catalog, wanted: Collection[ObjectRef], carried: Iterable[Carry] = ()
+) -> tuple[TableWork, ...]:
     """Return work for these objects, as far as they exist."""
-    return _by_table(catalog, set(wanted), {})
+    return _by_table(catalog, set(wanted), {carry.ref: carry for carry in carried})
 
 
 def objects_in_scope(catalog: Catalog, scope: Scope) -> list[ObjectRef]:

@@ -79,7 +79,6 @@ class Service:
         self._cycle = 0
         self._started_at = install.clock.now()
         self._last_cycle: dict[str, object] | None = None
-        self._listeners: dict[str, tuple[object, anyio.CancelScope]] = {}
 
     @property
     def poll_seconds(self) -> float:
@@ -97,12 +96,12 @@ class Service:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._on_signals)
                     group.start_soon(self._beats)
-                    group.start_soon(self._reloads)
+                    group.start_soon(keep_config, self.install, self._wakes.hint)
                     group.start_soon(
-                        self.install.engine.work, self.install.handler, self.install.slots
+                        self.install.engine.work, self.install.handler(), self.install.slots
                     )
-                    group.start_soon(self._listen_to_all, group)
-                    await self._loop(group)
+                    group.start_soon(listen_to_all, self.install, self._wakes.hint)
+                    await self._loop()
                     await self._drain()
                     group.cancel_scope.cancel()
             finally:
@@ -111,18 +110,18 @@ class Service:
                     await self._note("daemon_stopped", cycles=self._cycle)
 
     def _ownership(self) -> FileLock:
-        lock = FileLock(self.install.root / "daemon.lock", timeout=0)
+        lock = FileLock(self.install.folder.path / "daemon.lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
             raise StoreBusyError(
-                f"another daemon already runs for {self.install.root}; see it with: amxwatch status"
+                f"another daemon already runs for {self.install.folder.path}; see it with: amxwatch status"
             ) from None
         return lock
 
     # -- the loop ----------------------------------------------------------------------------
 
-    async def _loop(self, group: TaskGroup) -> None:
+    async def _loop(self) -> None:
         next_poll = self.install.clock.monotonic()
         look_at: datetime | None = None
         while not self._stopping:
@@ -143,7 +142,7 @@ class Service:
     async def _turn(self, profiles: set[str] | None) -> Turn:
         # A turn that was woken by a due time alone looks at every source too: settling needs
         # a second look, and the gate is cheap.
-        return await take(self.install, profiles=None if not profiles else profiles, only=self.only)
+        return await take(self.install, profiles=profiles or None, only=self.only)
 
     def _report(self, turn: Turn) -> None:
         self._last_cycle = turn.document(self._cycle)
@@ -172,12 +171,9 @@ class Service:
             return
         while not self._stopping and await self._has_open_runs():
             await self.install.clock.sleep(0.1)
-            await take(self.install, profiles=set(), only=self.only)
         await self.install.engine.stop(STOP_SECONDS)
 
     async def _has_open_runs(self) -> bool:
-        from amxwatch.core.run import RunStatus
-
         which = RunFilter(statuses=frozenset({RunStatus.QUEUED, RunStatus.RUNNING}), limit=1)
         return bool(await self.install.ledger.read(lambda tx: tx.runs.list(which)))
 

@@ -7,15 +7,21 @@ The only module that names concrete parts. The command line, the daemon and the 
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
+
 from amxwatch import databases, providers
-from amxwatch.core.errors import ConfigError, UsageError
+from amxwatch.clocks.system import SystemClock
+from amxwatch.core.errors import ConfigError
 from amxwatch.core.run import Slots
 from amxwatch.engines.local import LocalEngine
 from amxwatch.engines.owner import Owner
-from amxwatch.flows.analyze import Drafter
+from amxwatch.flows.analyze import Drafting
+from amxwatch.flows.progress import ReportProgress, silent
 from amxwatch.flows.settling import settled
 from amxwatch.flows.source import Source
 from amxwatch.flows.work import work
@@ -23,126 +29,190 @@ from amxwatch.ports.clock import Clock
 from amxwatch.ports.engine import Handler
 from amxwatch.ports.ledger import Ledger
 from amxwatch.ports.provider import Provider
-from amxwatch.settings import file, folder, secrets
-from amxwatch.settings.schema import DbProfile, LlmProfile, Schedule, Settings
+from amxwatch.settings.file import Loaded, load
+from amxwatch.settings.folder import Folder, prepare
+from amxwatch.settings.reload import dump, restore
+from amxwatch.settings.schema import DbProfile, LlmProfile, Settings
+from amxwatch.settings.secrets import resolve
+from amxwatch.stores.ledger import open_ledger
 from amxwatch.stores.snapshots import SnapshotCache
 from amxwatch.watchers.files import digest
 
-STOP_SECONDS = 3.5
-"""How long running batches may take to end after SIGTERM; the whole stop stays under 5 s."""
-
 
 class Install:
-    """One config folder, opened. Use `open_install`; pieces are made when first asked for."""
+    """One config folder, opened. Made by `open_install`; parts are made when first asked for.
+
+    `config_error` is set where the files are wrong and the stored last good config stands in.
+    """
 
     def __init__(
-        self, root: Path, clock: Clock, ledger: Ledger, owner: Owner, loaded: file.Loaded
+        self,
+        *,
+        folder: Folder,
+        clock: Clock,
+        ledger: Ledger,
+        owner: Owner,
+        loaded: Loaded,
+        config_error: ConfigError | None,
     ) -> None:
-        self.root = root
+        self.folder = folder
         self.clock = clock
         self.ledger = ledger
         self.owner = owner
         self.loaded = loaded
-        self.config_error: ConfigError | None = None
+        self.config_error = config_error
+        self.engine = LocalEngine(ledger=ledger, clock=clock, owner=owner, settled=settled)
         self._sources: dict[str, tuple[DbProfile, Source]] = {}
         self._providers: dict[str, tuple[LlmProfile, Provider]] = {}
-        self.engine = LocalEngine(ledger, clock, owner, settled=settled)
 
     @property
     def settings(self) -> Settings:
         return self.loaded.settings
 
-    async def apply(self, loaded: file.Loaded) -> None:
-        """Take a new config: what it changed is closed and opened again when next asked for."""
-        self.loaded = loaded
-        for name, (made_from, source) in list(self._sources.items()):
-            if self.settings.db_profiles.get(name) != made_from:
-                del self._sources[name]
-                await source.database.aclose()
-        for name, (made_of, provider) in list(self._providers.items()):
-            if self.settings.llm_profiles.get(name) != made_of:
-                del self._providers[name]
-                await provider.aclose()
+    async def apply(self, loaded: Loaded) -> None:
+        """Take a new config and remember it as the last good one.
 
-    def schedule(self, name: str) -> Schedule:
-        """Return the named schedule. Raises: UsageError."""
-        found = self.settings.schedules.get(name)
-        if found is None:
-            known = ", ".join(sorted(self.settings.schedules)) or "none yet"
-            raise UsageError(f"there is no schedule {name!r} (there are: {known})")
-        return found
+        What it changed is closed, and opened anew when next asked for. A run that goes on
+        keeps the parts it has; the edit holds from the next run.
+        """
+        self.loaded, self.config_error = loaded, None
+        document = dump(loaded.settings)
+        await self.ledger.write(lambda tx: tx.installation.keep_config(document))
+        self._sources = {
+            name: (made_from, source)
+            for name, (made_from, source) in self._sources.items()
+            if self.settings.db_profiles.get(name) == made_from
+        }
+        self._providers = {
+            name: (made_from, provider)
+            for name, (made_from, provider) in self._providers.items()
+            if self.settings.llm_profiles.get(name) == made_from
+        }
 
-    def source(self, name: str) -> Source:
-        """Return a db profile, opened but not yet connected. Raises: UsageError."""
+    def source(self, name: str | None = None) -> Source:
+        """Return a db profile (None: the default one), opened, not yet connected.
+
+        Raises: UsageError.
+        """
         profile = self.settings.db_profile(name)
-        if name not in self._sources:
-            url = secrets.resolve(profile.url, environ=os.environ, relative_to=self.root)
+        if profile.name not in self._sources:
+            url = resolve(profile.url, environ=os.environ, relative_to=self.folder.path)
             made = Source(
-                profile=name,
-                database=databases.connect(url, relative_to=self.root),
-                snapshots=SnapshotCache(folder.cache_file(self.root, name)),
+                profile=profile.name,
+                database=databases.connect(
+                    url.get_secret_value(), relative_to=self.folder.path
+                ),
+                snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
                 ledger=self.ledger,
                 clock=self.clock,
-                ignore=tuple(profile.ignore),
+                ignore=profile.ignore,
                 refresh=timedelta(minutes=profile.refresh_minutes),
             )
-            self._sources[name] = (profile, made)
-        return self._sources[name][1]
+            self._sources[profile.name] = (profile, made)
+        return self._sources[profile.name][1]
 
-    def provider(self, name: str) -> Provider:
-        """Return a language model. Raises: UsageError."""
+    def provider(self, name: str | None = None) -> Provider:
+        """Return a language model (None: the default one). Raises: UsageError."""
         profile = self.settings.llm_profile(name)
-        if name not in self._providers:
-            key = None
-            if profile.api_key is not None:
-                key = secrets.resolve(profile.api_key, environ=os.environ, relative_to=self.root)
-            spec = providers.ProviderSpec(
-                provider=profile.dialect,
-                model=profile.model,
-                base_url=profile.base_url,
-                api_key=key,
-                temperature=profile.temperature,
-                max_concurrency=profile.max_concurrency,
-            )
-            self._providers[name] = (profile, providers.make(spec, clock=self.clock))
-        return self._providers[name][1]
+        if profile.name not in self._providers:
+            made = providers.make(self._spec(profile), clock=self.clock)
+            self._providers[profile.name] = (profile, made)
+        return self._providers[profile.name][1]
 
-    @property
-    def handler(self) -> Handler:
+    def _spec(self, profile: LlmProfile) -> providers.ProviderSpec:
+        key = profile.api_key and resolve(
+            profile.api_key, environ=os.environ, relative_to=self.folder.path
+        )
+        return providers.ProviderSpec(
+            provider=profile.dialect,
+            model=profile.model,
+            base_url=profile.base_url,
+            api_key=key.get_secret_value() if key else None,
+            temperature=profile.temperature,
+            max_concurrency=profile.max_concurrency,
+        )
+
+    def handler(self, report: ReportProgress = silent) -> Handler:
         """Return what executes a run of either kind."""
-        return lambda context: work(context, self.drafter())
-
-    def drafter(self) -> Drafter:
-        return Drafter(
-            settings=self.settings,
+        drafting = Drafting(
+            settings=lambda: self.settings,
             source=self.source,
             provider=self.provider,
             ledger=self.ledger,
             clock=self.clock,
             owner=self.owner.name,
+            report=report,
         )
+        return lambda context: work(context, drafting)
 
     def slots(self) -> Slots:
         """Return how many runs may go on at once, as the settings say now."""
+        profiles, schedules = self.settings.db_profiles, self.settings.schedules
         return Slots(
             total=self.settings.daemon.worker_slots,
-            profiles={
-                name: profile.max_concurrent_runs
-                for name, profile in self.settings.db_profiles.items()
-            },
-            schedules={
-                name: schedule.max_concurrent for name, schedule in self.settings.schedules.items()
-            },
+            profiles={name: profile.max_concurrent_runs for name, profile in profiles.items()},
+            schedules={name: plan.max_concurrent for name, plan in schedules.items()},
         )
 
-    def files_mark(self, paths: list[str]) -> str:
-        """Return the digest of the files that a trigger watches; our own file left out."""
-        return digest(paths, self.root, leave_out=frozenset({databases.OWN_FILE})).mark
+    async def files_mark(self, paths: Sequence[str]) -> str:
+        """Return the digest of the files that a trigger watches; those we write left out."""
+        own = frozenset({databases.COMMENTS_FILE})
+        marks = await anyio.to_thread.run_sync(
+            lambda: digest(paths, self.folder.path, leave_out=own)
+        )
+        return marks.mark
 
     async def aclose(self) -> None:
+        """Close every part. May be called twice."""
         for _, source in self._sources.values():
             await source.database.aclose()
         for _, provider in self._providers.values():
             await provider.aclose()
         await self.ledger.aclose()
         self.owner.release()
+
+
+@asynccontextmanager
+async def open_install(
+    config_dir: Path, *, clock: Clock | None = None, strict: bool = True
+) -> AsyncIterator[Install]:
+    """Open the install in `config_dir`, making the folder where there is none.
+
+    Where the config is wrong: with `strict` that is raised; else the stored last good config
+    stands in, and `config_error` says why. Raises: ConfigError, StoreError, UsageError.
+    """
+    clock = clock or SystemClock()
+    folder = await anyio.to_thread.run_sync(prepare, config_dir)
+    loaded, wrong = await anyio.to_thread.run_sync(_try_load, config_dir)
+    if wrong is not None and strict:
+        raise wrong
+    ledger = await anyio.to_thread.run_sync(open_ledger, folder.state, clock)
+    if wrong is not None:
+        loaded = await _last_good(ledger, wrong)
+    install = Install(
+        folder=folder,
+        clock=clock,
+        ledger=ledger,
+        owner=await anyio.to_thread.run_sync(Owner.acquire, folder.path / "owners"),
+        loaded=loaded,
+        config_error=wrong,
+    )
+    try:
+        yield install
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            await install.aclose()
+
+
+def _try_load(config_dir: Path) -> tuple[Loaded, ConfigError | None]:
+    try:
+        return load(config_dir), None
+    except ConfigError as error:
+        return Loaded(settings=Settings()), error
+
+
+async def _last_good(ledger: Ledger, wrong: ConfigError) -> Loaded:
+    document = await ledger.read(lambda tx: tx.installation.good_config())
+    if document is None:
+        raise wrong
+    return Loaded(settings=restore(document))

@@ -65,13 +65,23 @@ class LocalEngine:
                 run = await self._ledger.read(lambda tx: tx.runs.get(run_id))
                 if self._stopping or run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
                     return run
-                await self._recover()
+                await self.recover()
                 claimed = await self._executor.claim(slots(), only=run_id)
                 if claimed is None:
                     await _first_of(woken.wait, self._pause)
                 else:
                     self._hold(claimed)
                     await self._execute(claimed, handler)
+
+    async def recover(self) -> list[Run]:
+        """Give back what dead workers left, now; `work` does this at every look."""
+        return await recover(
+            self._ledger,
+            self._clock,
+            is_dead=self._owner.is_dead,
+            held=self._held.keys(),
+            settled=self._settled,
+        )
 
     def wake(self) -> None:
         """Say that something was queued."""
@@ -91,7 +101,7 @@ class LocalEngine:
     ) -> None:
         """Start every run that may start now, each as soon as it is claimed."""
         try:
-            await self._recover()
+            await self.recover()
             while not self._stopping:
                 run = await self._executor.claim(slots())
                 if run is None:
@@ -100,15 +110,6 @@ class LocalEngine:
                 group.start_soon(self._execute, run, handler)
         except StoreBusyError as error:  # the next look tries again
             log.warning(str(error), extra={"action": "store_busy"})
-
-    async def _recover(self) -> None:
-        await recover(
-            self._ledger,
-            self._clock,
-            is_dead=self._owner.is_dead,
-            held=self._held.keys(),
-            settled=self._settled,
-        )
 
     def _hold(self, run: Run) -> None:
         # Before its task starts, so that a stop in between reaches it.

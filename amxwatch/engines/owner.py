@@ -73,4 +73,5 @@ def _host() -> str:
 
 
 def _lock(folder: Path, mark: str) -> FileLock:
-    return FileLock(folder / f"{mark}.lock", timeout=0, mode=0o600)
+    # thread_local=False: it may be taken in one thread and given back in another.
+    return FileLock(folder / f"{mark}.lock", timeout=0, mode=0o600, thread_local=False)

@@ -13,6 +13,9 @@ from amxwatch.ports.ledger import Tx
 from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import ClockTrigger
 
+FIRST_SEEN_LATE = timedelta(days=366)
+"""How far back a one-shot may lie at first sight and still be shown as missed."""
+
 MAX_CAUGHT_UP = 100
 """How many past firings `catch_up = "all"` queues at one look; the rest follow at the next."""
 
@@ -22,7 +25,7 @@ async def on_clock(
 ) -> Dispatched:
     """Fire what came due since the last firing, as far as `catch_up` lets it count."""
     plan, now = firing.schedule, firing.now
-    since = state.last_due_at or state.armed_at
+    since = state.last_due_at or _armed_since(trigger, state)
     newest = trigger.latest_due(since, now, armed_at=state.armed_at)
     if newest is None or newest + trigger.jitter_for(newest, plan.name) > now:
         return Dispatched(
@@ -39,6 +42,11 @@ async def on_clock(
     if trigger.only_if_changed and not await _has_changed(firing, state):
         return await _passed_over(firing, state, newest, "nothing changed since the last run")
     return await _fire(firing, state, wanted)
+
+
+def _armed_since(trigger: ClockTrigger, state: ScheduleState) -> datetime:
+    """A one-shot whose time passed before it was first seen is late, not forgotten."""
+    return state.armed_at if trigger.is_recurring else state.armed_at - FIRST_SEEN_LATE
 
 
 def _next_start(

@@ -122,7 +122,8 @@ class Runs(Protocol):
         """Make a move of `core.run.TRANSITIONS` and set fields with it.
 
         `token` fences a worker's own moves; None is a person's or the recovery's. A run that
-        stops running loses its owner and lease. CLAIM is made by `claim` alone.
+        stops running loses its owner and lease. CLAIM is made by `claim` alone. A change run
+        does not come back while its schedule has another open one.
         Raises: TransitionError, FencedError, NotFoundError; nothing is changed then.
         """
 

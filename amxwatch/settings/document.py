@@ -21,6 +21,8 @@ Path = tuple[str | int, ...]
 MAX_FOUND = 60
 """How much of a wrong value is shown."""
 
+MAX_REDACTED = 4000
+
 MAX_DEPTH = 64
 """How deep tables and arrays may nest. tomllib recurses, and is quadratic in a dotted key."""
 
@@ -132,12 +134,17 @@ def printable(text: str) -> str:
 
 
 def dotted(path: Path) -> str:
-    """Write a key path as TOML would: `schedules."a b".trigger`."""
+    """Write a key path as TOML would: `schedules."a b".trigger`; long names are cut."""
     parts = []
     for part in path:
+        text = _cut(str(part))
         bare = isinstance(part, int) or re.fullmatch(r"[A-Za-z0-9_-]+", part)
-        parts.append(str(part) if bare else '"' + printable(str(part).replace('"', '\\"')) + '"')
+        parts.append(text if bare else '"' + printable(text.replace('"', '\\"')) + '"')
     return ".".join(parts)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_FOUND else text[: MAX_FOUND - 1] + "…"
 
 
 def value_at(tree: dict[str, Any], path: Path) -> tuple[bool, Any]:
@@ -163,6 +170,6 @@ def shown(value: Any) -> str:
         return "a number of many digits"
     if isinstance(value, int | float):
         return repr(value)
-    text = printable(redact(str(value), ()))
-    cut = text if len(text) <= MAX_FOUND else text[: MAX_FOUND - 1] + "…"
+    # Cut twice: the patterns of redact are slow on very long text.
+    cut = _cut(printable(redact(str(value)[:MAX_REDACTED], ())))
     return f"'{cut}'" if isinstance(value, str) else cut

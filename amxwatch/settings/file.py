@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def examine(config_dir: Path, sources: tuple[SourceFile, ...]) -> Loaded:
         # Imported late: needed only once something is wrong.
         from amxwatch.settings.mistake import problems
 
-        raise _refused(list(problems(error, merged.tree, merged.document))) from None
+        told = islice(problems(error, merged.tree, merged.document), MAX_PROBLEMS)
+        raise _refused(list(told), error.error_count()) from None
     except RecursionError:
         raise _refused([_whole("too deep a nesting", "fewer levels")]) from None
     return Loaded(
@@ -173,17 +175,15 @@ def _whole(found: str, allowed: str) -> ConfigProblem:
     return ConfigProblem(file="amxwatch.toml", line=0, key="", found=found, allowed=allowed)
 
 
-def _refused(wrong: list[ConfigProblem]) -> ConfigError:
-    """Return the error for these mistakes, in the order of files and lines."""
-    wrong = sorted(wrong, key=lambda problem: (problem.file, problem.line))
-    more = len(wrong) - MAX_PROBLEMS
+def _refused(wrong: list[ConfigProblem], count: int = 0) -> ConfigError:
+    """Return the error for these mistakes, in the order of files and lines.
+
+    `count` is how many there are in all, where `wrong` does not hold every one.
+    """
+    more = max(count, len(wrong)) - MAX_PROBLEMS
+    wrong = sorted(wrong, key=lambda problem: (problem.file, problem.line))[:MAX_PROBLEMS]
     if more > 0:
-        rest = ConfigProblem(
-            file=wrong[MAX_PROBLEMS].file,
-            line=wrong[MAX_PROBLEMS].line,
-            key="",
-            found=f"{more} more mistakes",
-            allowed="none",
-        )
-        wrong = [*wrong[:MAX_PROBLEMS], rest]
+        last = wrong[-1]
+        found = f"{more} more mistakes"
+        wrong.append(replace(last, key="", found=found, allowed="none"))
     return ConfigError(tuple(wrong))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from amxwatch.settings.file import Loaded, examine
 from amxwatch.settings.folder import Folder
 from amxwatch.settings.schema import Settings
 from amxwatch.settings.secrets import NOT_STORED, is_plain
-from amxwatch.settings.source import SourceFile, digest, list_drop_ins, read_sources
+from amxwatch.settings.source import SourceFile, digest, read_sources
 
 FRESH_SECONDS = 2.0
 """After files moved, contents are compared for this long: stat alone may miss a second edit
@@ -87,16 +89,14 @@ class Reloader:
 
     def _stat(self) -> Stamp:
         """Return what stat says of every file, symlinks followed."""
-        stamp = []
-        for path in (self._folder.config_file, *list_drop_ins(self._folder)[0]):
-            try:
-                found = path.stat()
-            except OSError as error:
-                stamp.append((str(path), -1, error.errno or 0, 0, 0))
-            else:
-                mark = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-                stamp.append((str(path), *mark))
-        return tuple(stamp)
+        stamp = [_mark(str(self._folder.config_file), self._folder.config_file.stat)]
+        try:
+            # Not pathlib: there may be thousands, twice a second.
+            with os.scandir(self._folder.schedules) as entries:
+                stamp += [_mark(entry.name, entry.stat) for entry in entries]
+        except OSError as error:
+            stamp.append((str(self._folder.schedules), -1, error.errno or 0, 0, 0))
+        return tuple(sorted(stamp))
 
     def _looks_unfinished(self, sources: tuple[SourceFile, ...]) -> bool:
         if self._known is None:
@@ -111,6 +111,14 @@ class Reloader:
         if self._doubtful is None or self._doubtful[0] != seen:
             self._doubtful = (seen, now)
         return now - self._doubtful[1] >= SETTLE_SECONDS
+
+
+def _mark(name: str, look: Callable[[], os.stat_result]) -> tuple[str, int, int, int, int]:
+    try:
+        found = look()
+    except OSError as error:
+        return (name, -1, error.errno or 0, 0, 0)
+    return (name, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _contents(sources: tuple[SourceFile, ...]) -> dict[Path, bytes]:

@@ -44,6 +44,12 @@ TEMPLATE_NAMES = ("date", "day_of_week", "timestamp", "run_number")
 """What `input_template` may name in double braces."""
 
 
+MAX_NAMES = 20
+"""How many names an error lists."""
+
+MAX_HINTS = 100
+"""How many wrong names get a search for what was meant; more are never shown."""
+
 Loc = tuple[str | int, ...]
 
 
@@ -238,7 +244,7 @@ class Schedule(Table):
     @field_validator("input_template")
     @classmethod
     def _names_are_known(cls, text: str | None) -> str | None:
-        for name in re.findall(r"\{\{(.*?)\}\}", text or "", re.DOTALL):
+        for name in re.findall(r"\{\{([^{}]{0,200})\}\}", text or ""):
             if name.strip() not in TEMPLATE_NAMES:
                 known = ", ".join(f"{{{{{name}}}}}" for name in TEMPLATE_NAMES)
                 raise refusal(f"text that names only {known}")
@@ -320,7 +326,8 @@ class Settings(Table):
         wrong: list[tuple[Loc, str]] = []
         for loc, kind, name, there in self._references():
             if name is not None and name not in there:
-                wrong.append((loc, _one_of(kind, there, name)))
+                few = len(wrong) < MAX_HINTS
+                wrong.append((loc, _one_of(kind, there, name) if few else "a name that exists"))
         for kind in NAMED:
             for filed, entry in getattr(self, kind).items():
                 if entry.name != filed:
@@ -356,7 +363,9 @@ def _one_of(kind: str, there: Mapping[str, Table], name: str = "") -> str:
         return f"the name of a {kind}, but there is none yet: add [{kind.replace(' ', '_')}s.NAME]"
     near = get_close_matches(name, there, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}the {kind}s are: {', '.join(sorted(there))}"
+    names = sorted(there)
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{hint}the {kind}s are: {', '.join(names[:MAX_NAMES])}{more}"
 
 
 def _refuse(wrong: Sequence[tuple[Loc, str]]) -> None:

@@ -21,7 +21,9 @@ MASK = "***"
 MAX_BYTES = 64 * 1024
 """A secret file larger than this is not a secret file."""
 
-PASSWORD_IN_URL = re.compile(r"(?P<before>[A-Za-z][\w+.-]*://[^\s:@/]*:)(?P<password>[^\s\"']*)@")
+PASSWORD_IN_URL = re.compile(
+    r"(?P<before>(?<![\w+.-])[\w+.-]+://[^\s:@/]*:)(?P<password>[^\s\"']{0,2000})@"
+)
 """Up to the last @ of the word, as a password may hold @ and / unescaped: hides too much rather
 than too little."""
 

@@ -128,7 +128,9 @@ def test_a_newer_writing_asks_for_an_upgrade() -> None:
         decode_delta(text)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"version":1}', "{", '{"version":1,"reader":1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"version":1}', "{", '{"version":1,"reader":1}']
+)
 def test_damage_is_one_line(text: str) -> None:
     for decode in (decode_delta, decode_catalog):
         with pytest.raises(StoreError, match="backup") as caught:

@@ -68,6 +68,8 @@ SHOP = catalog("sales.orders(id total)", "sales.items(id)", "staging.tmp_orders(
         ('schema:"a.b","c,d","e*"', 'schema:"a.b","c,d","e*"'),
         ('schema:"say ""hi"""', 'schema:"say ""hi"""'),
         ("schema:[a,b]*", "schema:[a,b]*"),
+        ("schema:[],]x,y", "schema:[],]x,y"),
+        ("schema:a]", 'schema:"a]"'),
         ("table:*.tmp_*", "table:*.tmp_*"),
         ("schema:all", "schema:all"),
         ("table:my schema.my table", "table:my schema.my table"),
@@ -97,7 +99,9 @@ def test_what_is_read_is_written_back(text: str | list[str], canonical: str) -> 
         ("schema:a,", "a name is missing"),
         ("table:a..b", "found '.' out of place"),
         ("schema:a:b", "found ':' out of place"),
-        ('schema:"a', "never closed"),
+        ('schema:"a', 'a " is opened and never closed'),
+        ("schema:a[b,c", "a [ is opened and never closed"),
+        ("schema:[]", "a [ is opened and never closed"),
         ('schema:"a"b', "right after a name"),
         ('schema:""', "a name is empty"),
         ("Schema:a", "did you mean schema:?"),
@@ -119,7 +123,7 @@ def test_a_list_of_other_things_is_refused() -> None:
 def test_a_long_scope_makes_no_long_message() -> None:
     with pytest.raises(ScopeError) as caught:
         Scope.parse("x" * 100_000)
-    assert len(str(caught.value)) < 200_000
+    assert len(str(caught.value)) < 400
     with pytest.raises(ScopeError) as caught:
         Scope.parse("schema:" + "x:" * 50_000)
     assert len(str(caught.value)) < 400
@@ -264,14 +268,14 @@ def test_a_covered_column_always_touches_its_table(scope: list[list[str]], name:
         ("table:sales.orders;column:sales.orders.total", []),
         ("schema:salse", ["no schema salse; did you mean sales?"]),
         ("table:sales.ordrs", ["no table sales.ordrs; did you mean sales.orders?"]),
-        ("column:sales.orders.totl", ["no column sales.orders.totl; did you mean sales.orders.total?"]),
+        ("column:sales.items.ids", ["no column sales.items.ids; did you mean sales.items.id?"]),
         ("schema:SALES", ["no schema SALES; case counts: did you mean sales?"]),
         ("table:zzz.orders", ["no schema zzz"]),
         ("table:zzz.a,zzz.b", ["no schema zzz"]),
         ("schema:sale*;table:*.nothing", []),
         ('schema:"sale*"', ['no schema "sale*"; did you mean sales?']),
     ],
-)  # fmt: skip
+)
 def test_missing_names_come_with_the_closest(scope: str, said: list[str]) -> None:
     assert Scope.parse(scope).missing(SHOP) == said
 

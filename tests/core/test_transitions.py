@@ -54,8 +54,12 @@ def test_every_event_is_used() -> None:
 def test_what_is_over_stays_over() -> None:
     over = {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
     assert not [move for move in run.TRANSITIONS if move[0] in over]
-    over_drafts = {DraftStatus.REJECTED, DraftStatus.SUPERSEDED, DraftStatus.WITHDRAWN,
-                   DraftStatus.UNDONE}
+    over_drafts = {
+        DraftStatus.REJECTED,
+        DraftStatus.SUPERSEDED,
+        DraftStatus.WITHDRAWN,
+        DraftStatus.UNDONE,
+    }
     assert not [move for move in draft.TRANSITIONS if move[0] in over_drafts]
 
 

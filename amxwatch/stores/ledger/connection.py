@@ -52,6 +52,17 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def check_file(path: Path) -> None:
+    """Refuse a file that SQLite would take for an empty one and write over. Raises: StoreError."""
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    if start not in {b"", _MAGIC}:
+        raise _damaged(path)
+
+
+_MAGIC = b"SQLite format 3\0"
+
+
 @contextmanager
 def transaction(engine: Engine, path: Path, *, writes: bool) -> Iterator[Connection]:
     """Yield a connection in a transaction; commit at the end, roll back on any exception.

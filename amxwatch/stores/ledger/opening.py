@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, inspect, text
 
 from amxwatch.core.errors import StoreBusyError, StoreError
-from amxwatch.stores.ledger.connection import make_engine, transaction
+from amxwatch.stores.ledger.connection import check_file, make_engine, transaction
 from amxwatch.stores.ledger.migrations import HEAD
 
 WAIT_SECONDS = 30.0
@@ -20,9 +20,11 @@ def prepare(path: Path) -> None:
 
     Raises: StoreError, StoreBusyError.
     """
-    if path.exists() and _version(path) == HEAD:
-        return
     try:
+        if path.exists():
+            check_file(path)
+            if _version(path) == HEAD:
+                return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(f"{path}.lock", timeout=WAIT_SECONDS, mode=0o600):
             # SQLite gives -wal and -shm the mode of the file, so the file comes first.
@@ -35,7 +37,7 @@ def prepare(path: Path) -> None:
         ) from None
     except OSError as error:
         raise StoreError(
-            f"the state database {path} cannot be made: {error.strerror}; give this user the"
+            f"the state database {path} cannot be opened: {error.strerror}; give this user the"
             f" right to write that folder, or choose another with --config-dir"
         ) from error
 

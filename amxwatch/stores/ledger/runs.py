@@ -84,7 +84,11 @@ class SqlRuns:
     def _is_taken(self, run: Run) -> bool:
         if run.unique_key is not None and self._exists(_SAME_KEY, key=run.unique_key):
             return True
-        if run.schedule is None or run.trigger not in _BY_CHANGE or not run.is_open:
+        return run.is_open and self._is_second(run)
+
+    def _is_second(self, run: Run) -> bool:
+        """Say whether a change schedule has an open run already."""
+        if run.schedule is None or run.trigger not in _BY_CHANGE:
             return False
         return self._exists(_OPEN_CHANGE, name=run.schedule)
 
@@ -121,7 +125,10 @@ class SqlRuns:
         run = self.get(run_id) if token is None else self.held(run_id, token)
         if event is RunEvent.CLAIM:
             raise TransitionError(f"run {run_id} is claimed by `claim`, which gives it a token")
-        moved = {"status": after(run.status, event), "owner": None, "lease_until": None}
+        status = after(run.status, event)
+        if status in OPEN and not run.is_open and self._is_second(run):
+            raise TransitionError(f"run {run_id} cannot {event}: its schedule has an open run")
+        moved = {"status": status, "owner": None, "lease_until": None}
         self._connection.execute(_SET, {"run_id": run_id, **moved, **values})
         return self.get(run_id)
 

@@ -1,0 +1,229 @@
+"""Showing a plan, asking, carrying it out row by row, and telling what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import anyio.to_thread
+import click
+
+from amxwatch.cli.documents import Document
+from amxwatch.cli.output import Output, cut, shown
+from amxwatch.cli.session import Desk
+from amxwatch.cli.terminal import confirm, is_interactive
+from amxwatch.core.draft import Draft, DraftStatus
+from amxwatch.core.errors import StatementRefusedError
+from amxwatch.core.run import RunId
+from amxwatch.flows import apply, manual
+from amxwatch.flows.apply import Applied, Planned, Verdict
+from amxwatch.flows.source import Source
+from amxwatch.ports.ledger import DraftFilter
+
+SHOWN_ROWS = 20
+"""How many rows of a plan are shown before the question; a dry run shows all."""
+
+
+async def apply_command(
+    db: str | None, run_text: str | None, dry_run: bool, yes: bool, desk: Desk
+) -> int:
+    """Apply what is accepted in one db profile; return the exit status."""
+    source = desk.install.source(db)
+    run_id = await manual.find(desk.install.ledger, run_text) if run_text else None
+    return await apply_accepted(desk, source, run_id=run_id, yes=yes, dry_run=dry_run)
+
+
+async def apply_accepted(
+    desk: Desk,
+    source: Source,
+    *,
+    run_id: RunId | None,
+    yes: bool,
+    dry_run: bool = False,
+    extra: Mapping[str, object] | None = None,
+) -> int:
+    """Plan, ask and write. `extra` is added to the JSON document."""
+    rows = await apply.plan(source, run_id=run_id)
+    more = dict(extra or {})
+    if dry_run:
+        _dry(desk.out, source, rows, more)
+        return 0
+    if not rows:
+        desk.out.document({**Applied().document(), **more})
+        desk.out.say(f"Nothing is accepted and unwritten for {shown(source.profile)}.")
+        return 0
+    to_write = sum(row.verdict in (Verdict.WRITE, Verdict.ALREADY) for row in rows)
+    if to_write and not _agreed(desk.out, source, rows, to_write, yes):
+        desk.out.say("Nothing was written; what is accepted stays accepted.")
+        return 0
+    applied = await apply.execute(
+        source, rows, owner=desk.install.owner.name, report=_reporter(desk.out)
+    )
+    exported = await _exported(desk, source, rows)
+    return _told(desk.out, applied, len(rows), exported, more)
+
+
+def _agreed(out: Output, source: Source, rows: Sequence[Planned], count: int, yes: bool) -> bool:
+    if not yes and out.as_json and is_interactive():
+        raise click.UsageError("with --json nothing is asked: give -y")
+    if not yes:
+        _plan(out, source, rows[:SHOWN_ROWS])
+        if len(rows) > SHOWN_ROWS:
+            out.say(f"… and {len(rows) - SHOWN_ROWS} more (all of them: amxwatch apply --dry-run)")
+    return confirm(f"Write {count} comment(s) to {shown(source.profile)}?", yes=yes)
+
+
+def _dry(out: Output, source: Source, rows: Sequence[Planned], more: Document) -> None:
+    planned: Document = {
+        "written": 0,
+        "failed": [],
+        "skipped": [
+            {"object": str(row.target.ref), "reason": row.reason or row.verdict}
+            for row in rows
+            if row.verdict in (Verdict.GONE, Verdict.UNSUPPORTED)
+        ],
+        "conflicts": [
+            {"object": str(row.target.ref), "expected": row.expected, "found": row.found}
+            for row in rows
+            if row.verdict is Verdict.CONFLICT
+        ],
+        "statements": [row.statement for row in rows if row.statement],
+        "dry_run": True,
+    }
+    out.document({**planned, **more})
+    if not rows:
+        out.say(f"Nothing is accepted and unwritten for {shown(source.profile)}.")
+        return
+    _plan(out, source, rows)
+    out.say(f"Dry run: {len(rows)} row(s) shown, nothing written.")
+
+
+def _plan(out: Output, source: Source, rows: Sequence[Planned]) -> None:
+    product = source.database.capabilities.product
+    out.say(f"Accepted for {shown(source.profile)} ({product}):")
+    for number, row in enumerate(rows, start=1):
+        out.say(f"[{number}/{len(rows)}] {_sentence(row)}")
+
+
+def _sentence(row: Planned) -> str:
+    """Return one row of a plan: the statement, or why there is none."""
+    reason = shown(row.reason)
+    match row.verdict:
+        case Verdict.WRITE if row.statement:
+            return shown(row.statement)
+        case Verdict.WRITE:
+            return f"{shown(row.target.ref)}: will be refused: {reason}"
+        case Verdict.ALREADY:
+            return f"{shown(row.target.ref)}: stands there already"
+        case Verdict.CONFLICT:
+            return f"{shown(row.target.ref)}: conflict: {reason}; found {cut(row.found)}"
+    return f"{shown(row.target.ref)}: skipped: {reason}"
+
+
+def _reporter(out: Output) -> apply.Report:
+    def report(number: int, total: int, row: Planned, outcome: str) -> None:
+        what = shown(row.statement or row.target.ref)
+        bad = outcome.startswith("failed") or outcome == "conflict"
+        line = f"[{number}/{total}] {cut(what, 100)} {shown(outcome)}"
+        out.say(line, colour="red" if bad else None)
+
+    return report
+
+
+async def _exported(desk: Desk, source: Source, rows: Sequence[Planned]) -> Path | None:
+    """Write the statements of a database that holds no comments to a file, for other uses."""
+    from amxwatch.settings.folder import make_folder, slug
+    from amxwatch.settings.replacement import replace_file
+
+    statements = [
+        row.statement for row in rows if row.verdict is Verdict.UNSUPPORTED and row.statement
+    ]
+    if not statements:
+        return None
+    product = source.database.capabilities.product
+    head = f"-- {product} cannot hold these comments; written by amxwatch apply."
+    ended = (text if text.rstrip().endswith(";") else f"{text};" for text in statements)
+    data = "\n".join([head, *ended, ""]).encode("utf-8")
+    path = desk.install.folder.exports / f"{slug(source.profile)}-comments.sql"
+
+    def write() -> None:
+        make_folder(path.parent)
+        replace_file(path, data)
+
+    await anyio.to_thread.run_sync(write)
+    return path
+
+
+def _told(out: Output, applied: Applied, total: int, exported: Path | None, more: Document) -> int:
+    """Tell what came of it, the failures again at the end; return the exit status."""
+    export: Document = {"exported": str(exported)} if exported else {}
+    out.document({**applied.document(), **export, **more})
+    bad = len(applied.failed) + len(applied.conflicts)
+    if exported is not None:
+        reason = applied.skipped[0]["reason"] if applied.skipped else "comments are not possible"
+        out.say(f"{shown(reason)}: the statements are in {exported}")
+    if bad:
+        out.say(
+            f"✗ {applied.written}/{total} written, {len(applied.failed)} failed,"
+            f" {len(applied.conflicts)} in conflict.",
+            colour="red",
+        )
+    else:
+        out.say(f"✓ {applied.written}/{total} written.", colour="green")
+    for failure in applied.failed:
+        out.say(f"  - {shown(failure['object'])}: {shown(failure['error'])}")
+    for conflict in applied.conflicts:
+        out.say(f"  - {shown(conflict['object'])}: now reads {cut(conflict['found'])}")
+    if applied.failed:
+        out.say("What failed stays queued: mend the cause and run amxwatch apply again.")
+    if applied.conflicts:
+        out.say("What is in conflict is back in the queue: amxwatch review")
+    return 1 if bad else 0
+
+
+# -- undo ------------------------------------------------------------------------------------
+
+
+async def undo_run(text: str, dry_run: bool, yes: bool, desk: Desk) -> int:
+    """Put back what stood before a run's comments."""
+    install = desk.install
+    run_id = await manual.find(install.ledger, text)
+    run = await install.ledger.read(lambda tx: tx.runs.get(run_id))
+    source = install.source(run.db_profile)
+    which = DraftFilter(
+        statuses=frozenset({DraftStatus.WRITTEN}), db_profile=run.db_profile, run_id=run_id
+    )
+    written = await install.ledger.read(lambda tx: tx.drafts.list(which))
+    if dry_run:
+        await _undo_plan(desk.out, source, written)
+        return 0
+    if not written:
+        desk.out.document(Applied().document())
+        desk.out.say(f"No comment of {run_id} stands written.")
+        return 0
+    if not yes and desk.out.as_json and is_interactive():
+        raise click.UsageError("with --json nothing is asked: give -y")
+    question = f"Put back {len(written)} comment(s) in {shown(source.profile)}?"
+    if not confirm(question, yes=yes):
+        desk.out.say("Nothing was changed.")
+        return 0
+    applied = await apply.undo(source, run_id, report=_reporter(desk.out))
+    return _told(desk.out, applied, len(written), None, {})
+
+
+async def _undo_plan(out: Output, source: Source, written: Sequence[Draft]) -> None:
+    targets = await apply.targets_of(source, written)
+    statements = []
+    for draft in written:
+        target = targets.get(draft.id)
+        if target is None:
+            continue
+        try:
+            text = draft.base_comment or None
+            statements.append(source.database.commenter.statement(target, text))
+        except StatementRefusedError as error:
+            out.warn(f"{draft.ref}: {error}")
+    out.document({**Applied(statements=tuple(statements)).document(), "dry_run": True})
+    for number, statement in enumerate(statements, start=1):
+        out.say(f"[{number}/{len(statements)}] {shown(statement)}")
+    out.say(f"Dry run: {len(statements)} comment(s) would be put back, nothing written.")

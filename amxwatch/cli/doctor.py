@@ -1,0 +1,190 @@
+"""`amxwatch doctor`: what is wrong with this install, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from amxwatch.cli.documents import Document
+from amxwatch.cli.output import Output, shown
+from amxwatch.cli.session import Desk, leave, output, root, writing
+from amxwatch.core.errors import AmxwatchError, ConfigError, StoreError
+from amxwatch.settings.folder import FILE_MODE, FOLDER_MODE, Folder
+
+LITTLE_SPACE = 200 * 1024 * 1024
+NO_SPACE = 20 * 1024 * 1024
+
+COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `level` is `ok`, `warning` or `error`."""
+
+    level: str
+    check: str
+    message: str
+    remedy: str | None = None
+
+    def document(self) -> Document:
+        """Return one element of `doctor --json`."""
+        return {
+            "level": self.level,
+            "check": self.check,
+            "message": self.message,
+            "remedy": self.remedy,
+        }
+
+
+@click.command()
+def doctor() -> None:
+    """Check this install and say how to mend what is wrong.
+
+    Exit status 1 where anything is an error, 2 where the config is.
+    """
+    out = output()
+    try:
+        leave(writing(_doctor))
+    except ConfigError as error:
+        found = [
+            Finding(level="error", check="config", message=str(problem), remedy="edit that file")
+            for problem in error.problems
+        ]
+        _print(out, found)
+        raise
+
+
+async def _doctor(desk: Desk) -> int:
+    found = [
+        *_config(desk),
+        *_modes(desk.install.folder),
+        *_machine(desk.install.folder.path),
+        *[finding async for finding in _databases(desk)],
+        *_models(desk),
+        await _daemon(desk),
+    ]
+    _print(desk.out, found)
+    return 1 if any(finding.level == "error" for finding in found) else 0
+
+
+def _print(out: Output, found: list[Finding]) -> None:
+    levels = {finding.level for finding in found}
+    out.document(
+        {"ok": "error" not in levels, "findings": [finding.document() for finding in found]}
+    )
+    for finding in found:
+        label = f"{finding.level:<8}{finding.check:<10}"
+        out.say(f"{label} {shown(finding.message)}", colour=COLOURS[finding.level])
+        if finding.remedy and finding.level != "ok":
+            out.say(f"{'':<19}mend: {shown(finding.remedy)}")
+
+
+def _config(desk: Desk) -> Iterator[Finding]:
+    from amxwatch.settings.secrets import is_plain
+
+    settings = desk.install.settings
+    file = desk.install.folder.config_file
+    if not file.exists():
+        yield Finding(
+            level="warning",
+            check="config",
+            message=f"there is no {file}",
+            remedy="amxwatch init",
+        )
+    else:
+        yield Finding(level="ok", check="config", message=f"{file} holds")
+    for warning in desk.install.loaded.warnings:
+        yield Finding(
+            level="warning", check="config", message=warning, remedy="leave it out, or wait for it"
+        )
+    plain = [
+        f"db_profiles.{name}.url"
+        for name, profile in settings.db_profiles.items()
+        if is_plain(profile.url)
+    ] + [
+        f"llm_profiles.{name}.api_key"
+        for name, llm in settings.llm_profiles.items()
+        if llm.api_key is not None and is_plain(llm.api_key)
+    ]
+    for key in plain:
+        yield Finding(
+            level="warning",
+            check="secrets",
+            message=f"{key} is a plain secret in the config",
+            remedy="write it as env:NAME, file:PATH or keyring:SERVICE/USER",
+        )
+
+
+def _modes(folder: Folder) -> Iterator[Finding]:
+    """Say of each file of ours that others may read it."""
+    wrong = [path for path in _ours(folder) if _is_open(path)]
+    for path in wrong:
+        mode = FOLDER_MODE if path.is_dir() else FILE_MODE
+        yield Finding(
+            level="warning",
+            check="modes",
+            message=f"others may read {path}",
+            remedy=f"chmod {mode:o} {path}",
+        )
+    if not wrong:
+        yield Finding(level="ok", check="modes", message=f"{folder.path} is its owner's only")
+
+
+def _ours(folder: Folder) -> Iterator[Path]:
+    yield folder.path
+    for path in (folder.config_file, folder.state):
+        if path.exists():
+            yield path
+    for part in (folder.schedules, folder.catalog, folder.logs, folder.exports):
+        if part.is_dir():
+            yield part
+            yield from sorted(path for path in part.iterdir() if path.is_file())
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+    except OSError:
+        return False
+
+
+def _machine(path: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(path).free
+    said = f"{free // (1024 * 1024):,} MB free for {path}"
+    level = "error" if free < NO_SPACE else "warning" if free < LITTLE_SPACE else "ok"
+    yield Finding(level=level, check="disk", message=said, remedy="make room on that disk")
+    try:
+        ZoneInfo("Europe/Istanbul")
+    except (KeyError, ValueError, OSError):
+        yield Finding(
+            level="error",
+            check="timezones",
+            message="there is no timezone data",
+            remedy="pip install tzdata",
+        )
+    else:
+        yield Finding(level="ok", check="timezones", message="timezone data is there")
+
+
+async def _clock(desk: Desk) -> Finding:
+    """Compare the clock with what the ledger has seen already: it must not have gone back."""
+    now = desk.install.clock.now()
+    newest = await desk.install.ledger.read(lambda tx: tx.events.recent(1))
+    if newest and newest[-1].at > now:
+        return Finding(
+            level="error",
+            check="clock",
+            message=f"the clock says {now:%Y-%m-%d %H:%M} UTC, before what was already done",
+            remedy="set the machine's clock",
+        )
+    return Finding(level="ok", check="clock", message=f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+async def _databases(desk: Desk):  # type: ignore[no-untyped-def]
+    from amxwatch.cli.probe import probe

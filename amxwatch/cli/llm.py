@@ -1,0 +1,111 @@
+"""`amxwatch llm`: the llm profiles."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from amxwatch.cli.options import complete_llm, one_of
+from amxwatch.cli.output import dollars, shown
+from amxwatch.cli.session import Desk, leave, output, reading, root, writing
+
+llm_argument = click.argument("profile", required=False, shell_complete=complete_llm)
+
+
+@click.group()
+def llm() -> None:
+    """List, test and choose llm profiles."""
+
+
+@llm.command("list")
+def list_() -> None:
+    """List the llm profiles."""
+    reading(_list)
+
+
+async def _list(desk: Desk) -> None:
+    settings = desk.install.settings
+    profiles = [
+        {
+            "name": name,
+            "provider": profile.provider,
+            "model": profile.model,
+            "default": name == settings.default_llm_profile,
+        }
+        for name, profile in sorted(settings.llm_profiles.items())
+    ]
+    desk.out.document({"profiles": profiles})
+    desk.out.table(
+        ["name", "provider", "model"],
+        [
+            [
+                f"{found['name']}{' *' if found['default'] else ''}",
+                found["provider"],
+                found["model"],
+            ]
+            for found in profiles
+        ],
+    )
+    desk.out.say("* is used where no --llm is given")
+
+
+@llm.command()
+@llm_argument
+@click.option("--llm", metavar="PROFILE", shell_complete=complete_llm, help="The llm profile.")
+def test(profile: str | None, llm: str | None) -> None:
+    """Ask a model for one small answer and say what it took."""
+    leave(writing(partial(_test, one_of(profile, llm, "--llm"))))
+
+
+async def _test(name: str | None, desk: Desk) -> int:
+    from amxwatch.cli.documents import Document
+    from amxwatch.core.completion import CompletionRequest, Subject
+
+    profile = desk.install.settings.llm_profile(name)
+    request = CompletionRequest(
+        system="You answer with one JSON object and nothing else.",
+        prompt='Answer with {"ok": true}.',
+        schema={
+            "type": "object",
+            "properties": {"ok": {"type": "boolean"}},
+            "required": ["ok"],
+            "additionalProperties": False,
+        },
+        subjects=(Subject(key="ok", facts={"name": "ok", "type": "boolean"}),),
+        n_alternatives=1,
+        temperature=profile.temperature,
+        max_output_tokens=200,
+    )
+    answer = await desk.install.provider(profile.name).complete(request)
+    document: Document = {
+        "profile": profile.name,
+        "ok": answer.finish == "stop",
+        "model": answer.model,
+        "finish": answer.finish,
+        "seconds": round(answer.seconds, 3),
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+        "cost_usd": None if answer.cost_usd is None else float(answer.cost_usd),
+    }
+    desk.out.document(document)
+    desk.out.say(f"{shown(profile.name)}: {shown(answer.model)} answered ({answer.finish})")
+    desk.out.say(
+        f"  {answer.seconds:.2f} s · {answer.input_tokens} in / {answer.output_tokens} out"
+        f" · {dollars(answer.cost_usd)}"
+    )
+    return 0 if document["ok"] else 1
+
+
+@llm.command()
+@click.argument("profile", shell_complete=complete_llm)
+def use(profile: str) -> None:
+    """Make an llm profile the one that is used where no --llm is given."""
+    from amxwatch.settings.edit import set_default
+    from amxwatch.settings.file import load
+
+    out = output()
+    load(root()).settings.llm_profile(profile)
+    set_default(root(), "llm_profile", profile)
+    out.document({"llm_profile": profile})
+    out.say(f"{shown(profile)} is the default llm profile now.")

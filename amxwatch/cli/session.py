@@ -1,0 +1,92 @@
+"""One command's view of its install: opened, used, closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from amxwatch.cli.output import Output
+from amxwatch.cli.tree import FOLDER_KEY, JSON_KEY
+from amxwatch.core.errors import StoreBusyError
+from amxwatch.settings.folder import config_dir
+
+if TYPE_CHECKING:
+    from amxwatch.daemon.wiring import Install
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What a command works with: an open install and where it prints."""
+
+    install: Install
+    out: Output
+
+
+def root() -> Path:
+    """Return the config folder of the present call. Raises: UsageError."""
+    return config_dir(click.get_current_context().meta.get(FOLDER_KEY), os.environ)
+
+
+def output() -> Output:
+    """Return where the present call prints."""
+    return Output(as_json=is_json())
+
+
+def is_json() -> bool:
+    """Say whether the present call asked for JSON."""
+    return bool(click.get_current_context().meta.get(JSON_KEY))
+
+
+def reading(work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Run `work` in the open install; a broken config is replaced by the last good one."""
+    return _run(work, strict=False)
+
+
+def writing(work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Run `work` in the open install. Raises: ConfigError where the config is wrong."""
+    return _run(work, strict=True)
+
+
+def leave(status: int) -> None:
+    """End the command with this exit status, if it is not 0."""
+    if status:
+        click.get_current_context().exit(status)
+
+
+def _run(work: Callable[[Desk], Awaitable[T]], *, strict: bool) -> T:
+    folder, out = root(), output()
+
+    async def opened() -> T:
+        from amxwatch.daemon.wiring import open_install
+
+        async with open_install(folder, strict=strict) as install:
+            if install.config_error is not None:
+                out.warn(f"warning: the last good config is used: {install.config_error}")
+            else:
+                await _keep(install)
+            return await work(Desk(install=install, out=out))
+
+    import anyio
+
+    from amxwatch.cli.logs import logging_to
+
+    with logging_to(folder / "logs" / "cli.log"):
+        return anyio.run(opened)
+
+
+async def _keep(install: Install) -> None:
+    """Store a config that holds as the last good one, where it is news."""
+    from amxwatch.settings.reload import dump
+
+    document = dump(install.settings)
+    if await install.ledger.read(lambda tx: tx.installation.good_config()) != document:
+        with suppress(StoreBusyError):  # the next command keeps it
+            await install.ledger.write(lambda tx: tx.installation.keep_config(document))

@@ -1,0 +1,84 @@
+"""Apply edits of the config within a second of the save, and keep the last good one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from amxwatch.core.errors import ConfigError
+from amxwatch.daemon.wiring import Install
+from amxwatch.ports.ledger import Tx
+from amxwatch.settings.file import Loaded
+from amxwatch.settings.reload import Reloader
+from amxwatch.settings.schema import Settings
+from amxwatch.watchers.files import watch
+
+LOOK_SECONDS = 0.5
+"""However the editor saves, and whatever events are lost: the files are looked at so often."""
+
+SETTLE_SECONDS = 0.1
+
+
+async def keep_config(install: Install, hint: Callable[[str | None], None]) -> None:
+    """Watch the config files for as long as the daemon lives.
+
+    A good edit is in force at once and wakes the loop; a bad one changes nothing and is said
+    in an event, once for each content.
+    """
+    folder = install.folder
+    reloader = Reloader(folder.path, install.clock, install.loaded)
+    async with watch([folder.path, folder.schedules], clock=install.clock) as wakes:
+        while True:
+            found = await reloader.check()
+            if isinstance(found, Loaded):
+                await _accept(install, found)
+                hint(None)
+            elif isinstance(found, ConfigError):
+                await _refuse(install, found)
+            pause = SETTLE_SECONDS if reloader.is_settling else LOOK_SECONDS
+            with anyio.move_on_after(pause):
+                await anext(wakes)
+
+
+async def _accept(install: Install, loaded: Loaded) -> None:
+    moved = differences(install.settings, loaded.settings)
+    await install.apply(loaded)
+    now = install.clock.now()
+    warnings = list(loaded.warnings)
+
+    def work(tx: Tx) -> None:
+        tx.events.add("config_loaded", at=now, understood=moved, warnings=warnings)
+
+    await install.ledger.write(work)
+
+
+async def _refuse(install: Install, error: ConfigError) -> None:
+    now = install.clock.now()
+    problems = [str(problem) for problem in error.problems]
+    install.config_error = error
+    await install.ledger.write(
+        lambda tx: tx.events.add("config_rejected", at=now, problems=problems)
+    )
+
+
+def differences(old: Settings, new: Settings) -> list[str]:
+    """Say in a few words what an edit moved: `+ schedules.nightly`, `~ db_profiles.prod`."""
+    said = []
+    for kind in ("db_profiles", "llm_profiles", "doc_profiles", "code_profiles", "schedules"):
+        before, after = getattr(old, kind), getattr(new, kind)
+        for name in sorted(before.keys() | after.keys()):
+            if name not in before:
+                said.append(f"+ {kind}.{name}")
+            elif name not in after:
+                said.append(f"- {kind}.{name}")
+            elif before[name] != after[name]:
+                said.append(f"~ {kind}.{name}")
+    said += [
+        f"~ {kind}"
+        for kind in ("defaults", "budget", "daemon", "studio", "alerts")
+        if getattr(old, kind) != getattr(new, kind)
+    ]
+    return said
+
+

@@ -1,0 +1,133 @@
+"""Hints from the sources: one task a db profile that listens, or watches its files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from amxwatch.core.errors import AmxwatchError, DatabaseError
+from amxwatch.core.retry import backoff
+from amxwatch.daemon.wiring import Install
+from amxwatch.flows.source import Source
+from amxwatch.settings.schema import DbProfile, Schedule
+from amxwatch.triggers import Files
+from amxwatch.watchers.files import watch
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 1.0
+"""How soon a listener follows an edit of its profile."""
+
+Hint = Callable[[str | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listener:
+    """What a task listens to. It is started anew when this moves."""
+
+    profile: DbProfile
+    schedules: tuple[Schedule, ...]
+
+
+async def listen_to_all(install: Install, hint: Hint) -> None:
+    """Keep one listener for each db profile of the config that is in force."""
+    running: dict[str, tuple[_Listener, anyio.CancelScope]] = {}
+    async with anyio.create_task_group() as group:
+        while True:
+            wanted = _wanted(install)
+            for name, (listener, scope) in list(running.items()):
+                if wanted.get(name) != listener:
+                    scope.cancel()
+                    del running[name]
+            for name, listener in wanted.items():
+                if name not in running:
+                    scope = anyio.CancelScope()
+                    running[name] = (listener, scope)
+                    group.start_soon(_listen, install, listener, hint, scope)
+            await install.clock.sleep(RECHECK_SECONDS)
+
+
+def _wanted(install: Install) -> dict[str, _Listener]:
+    plans = install.settings.schedules.values()
+    return {
+        name: _Listener(
+            profile=profile,
+            schedules=tuple(
+                plan
+                for plan in plans
+                if plan.db_profile == name and isinstance(plan.trigger, Files)
+            ),
+        )
+        for name, profile in install.settings.db_profiles.items()
+    }
+
+
+async def _listen(
+    install: Install, listener: _Listener, hint: Hint, scope: anyio.CancelScope
+) -> None:
+    name = listener.profile.name
+    with scope:
+        failures = 0
+        while True:
+            try:
+                source = install.source(name)
+                await _listen_once(install, source, listener, lambda: hint(name))
+                failures = 0
+            except DatabaseError as error:
+                failures += 1
+                log.info(
+                    "Listening to %s ended: %s",
+                    name,
+                    error,
+                    extra={"action": "listening_ended", "db_profile": name},
+                )
+            except AmxwatchError as error:
+                failures += 1
+                log.warning(
+                    "Cannot listen to %s: %s",
+                    name,
+                    error,
+                    extra={"action": "listening_failed", "db_profile": name},
+                )
+            await install.clock.sleep(backoff(max(failures, 1), key=name).total_seconds())
+
+
+async def _listen_once(
+    install: Install, source: Source, listener: _Listener, wake: Callable[[], None]
+) -> None:
+    paths = [*source.database.watch_paths, *_roots(install, listener)]
+    async with anyio.create_task_group() as group:
+        if paths:
+            group.start_soon(_watch_files, install, paths, wake)
+        if source.database.hints is not None:
+            async with source.database.hints.listen() as reasons:
+                async for _ in reasons:
+                    wake()
+            group.cancel_scope.cancel()
+
+
+async def _watch_files(
+    install: Install, paths: list[Path], wake: Callable[[], None]
+) -> None:
+    async with watch(paths, clock=install.clock) as wakes:
+        async for _ in wakes:
+            wake()
+
+
+def _roots(install: Install, listener: _Listener) -> list[Path]:
+    """Return the folders above the first wildcard of each watched pattern."""
+    roots = set()
+    for plan in listener.schedules:
+        assert isinstance(plan.trigger, Files)
+        for pattern in plan.trigger.paths:
+            plain = []
+            for part in Path(pattern).parts[:-1]:
+                if set(part) & set("*?["):
+                    break
+                plain.append(part)
+            roots.add(install.folder.path.joinpath(*plain))
+    return sorted(roots)

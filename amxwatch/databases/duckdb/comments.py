@@ -1,0 +1,52 @@
+"""Reads and writes a DuckDB file's comments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amxwatch.core.catalog import ObjectRef, ObjectType
+from amxwatch.core.errors import StatementRefusedError
+from amxwatch.databases.duckdb.file import QUERIES, Connection, DuckFile
+from amxwatch.databases.sampling import comment_on
+from amxwatch.ports.database import CommentTarget
+
+COMMENTED = frozenset({ObjectType.TABLE, ObjectType.VIEW, ObjectType.COLUMN})
+
+
+class DuckCommenter:
+    """Implements `ports.database.Commenter`; schemas cannot hold a comment."""
+
+    def __init__(self, file: DuckFile) -> None:
+        self._file = file
+
+    async def current(self, targets: Sequence[CommentTarget]) -> dict[ObjectRef, str | None]:
+        wanted = {target.ref for target in targets}
+        return await self._file.run(lambda connection: _current(connection, wanted))
+
+    def statement(self, target: CommentTarget, text: str | None) -> str:
+        if target.type not in COMMENTED:
+            raise StatementRefusedError(f"DuckDB holds no comment on a {target.type}")
+        return comment_on(target, text)
+
+    async def execute(self, target: CommentTarget, text: str | None) -> str:
+        statement = self.statement(target, text)
+
+        def work(connection: Connection) -> str:
+            connection.execute(statement)
+            return _current(connection, {target.ref}).get(target.ref) or ""
+
+        return await self._file.run(work, read_only=False)
+
+
+def _current(connection: Connection, wanted: set[ObjectRef]) -> dict[ObjectRef, str | None]:
+    names = sorted({ref.table for ref in wanted})
+    rows = connection.execute(QUERIES["comments"], {"names": names}).fetchall()
+    found = {
+        ObjectRef(schema=schema, table=table, column=column): comment
+        for schema, table, column, comment in rows
+    }
+    found |= {
+        ObjectRef(schema=name): None
+        for (name,) in connection.execute(QUERIES["schemas"]).fetchall()
+    }
+    return {ref: comment for ref, comment in found.items() if ref in wanted}

@@ -1,0 +1,234 @@
+"""Decide which objects a run drafts, at the moment its worker starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
+from amxwatch.core.draft import Draft, DraftStatus
+from amxwatch.core.errors import DatabaseUnavailableError, NotFoundError, ScopeError
+from amxwatch.core.run import Run, RunTrigger
+from amxwatch.core.scope import Scope
+from amxwatch.core.selection import (
+    Carry,
+    TableWork,
+    exactly,
+    from_changes,
+    objects_in_scope,
+    structure_hash,
+    without_description,
+)
+from amxwatch.flows.pending import pending
+from amxwatch.flows.source import Source
+from amxwatch.flows.watch import look
+from amxwatch.ports.engine import RunContext
+from amxwatch.ports.ledger import DraftFilter, Tx
+from amxwatch.settings.schema import Settings
+from amxwatch.triggers import CatalogChange
+
+DESCRIBED = frozenset(
+    {DraftStatus.ACCEPTED, DraftStatus.EDITED, DraftStatus.WRITING, DraftStatus.WRITTEN}
+)
+KNOWN = frozenset({DraftStatus.PENDING, DraftStatus.REJECTED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What a run drafts. `known` objects have an open or rejected draft of the same input.
+
+    `objects` counts what the run is about: the changed objects, or all that are in scope.
+    """
+
+    work: tuple[TableWork, ...]
+    objects: int
+    known: int = 0
+
+    def dump(self) -> str:
+        """Return the names as text, to be remembered with the run."""
+        return json.dumps(
+            {
+                "refs": [_parts(ref) for one in self.work for ref in one.refs],
+                "carried": [
+                    [_parts(carry.ref), _parts(carry.former), carry.confidence]
+                    for one in self.work
+                    for carry in one.carried
+                ],
+                "objects": self.objects,
+                "known": self.known,
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def restore(cls, text: str, catalog: Catalog) -> Targets:
+        """Return what `dump` wrote, over the catalog that it was chosen from."""
+        document = json.loads(text)
+        carried = [
+            Carry(ref=_ref(new), former=_ref(old), confidence=confidence)
+            for new, old, confidence in document["carried"]
+        ]
+        refs = {_ref(parts) for parts in document["refs"]}
+        return cls(
+            work=exactly(catalog, refs, carried),
+            objects=document["objects"],
+            known=document["known"],
+        )
+
+
+def _parts(ref: ObjectRef) -> list[str]:
+    return [ref.schema, ref.table, ref.column]
+
+
+def _ref(parts: list[str]) -> ObjectRef:
+    schema, table, column = parts
+    return ObjectRef(schema=schema, table=table, column=column)
+
+
+async def fix_end(context: RunContext, source: Source) -> SnapshotNumber:
+    """Fix the snapshot that the run serves, once; a recovered run keeps it.
+
+    A change run serves what the daemon saw; any other looks for itself first, so that its
+    scope is resolved live. Raises: DatabaseUnavailableError, NotFoundError.
+    """
+    run = context.run
+    if run.to_snapshot is not None:
+        return run.to_snapshot
+    if run.trigger is RunTrigger.CHANGE:
+        newest = await source.newest()
+        number = newest.number if newest else None
+    else:
+        found = await look(source, exact=True)
+        if found.error is not None:
+            raise DatabaseUnavailableError(found.error)
+        number = found.snapshot
+    if number is None:
+        raise NotFoundError(f"there is no snapshot of {source.profile} to work on")
+    await context.update(to_snapshot=number)
+    return number
+
+
+async def choose(
+    run: Run, source: Source, end: SnapshotNumber, settings: Settings, catalog: Catalog
+) -> Targets:
+    """Return what the run drafts between its watermark and `end`, whose catalog is given.
+
+    Raises: ScopeError where the scope names what does not exist.
+    """
+    scope = Scope.parse(run.scope)
+    if run.trigger is RunTrigger.CHANGE and run.from_snapshot is not None:
+        work, objects = await _changed(run, source, end, settings, catalog)
+    else:
+        missing = scope.missing(catalog)
+        if missing:
+            raise ScopeError(f"{source.profile}: {'; '.join(missing)}")
+        work = await _undescribed(source, catalog, scope)
+        objects = len(objects_in_scope(catalog, scope))
+    return await _without_known(source, catalog, work, objects)
+
+
+async def _changed(
+    run: Run, source: Source, end: SnapshotNumber, settings: Settings, catalog: Catalog
+) -> tuple[tuple[TableWork, ...], int]:
+    plan = settings.schedules.get(run.schedule or "")
+    kinds = plan.trigger.kinds if plan and isinstance(plan.trigger, CatalogChange) else None
+    state = await source.ledger.read(lambda tx: tx.schedules.get(run.schedule or ""))
+    if state is None:
+        raise NotFoundError(f"the schedule {run.schedule!r} of this run was removed")
+    found = await pending(
+        source,
+        replace(state, watermark=run.from_snapshot),
+        scope=run.scope,
+        kinds=kinds,
+        end=end,
+    )
+    work = from_changes(found.changes, catalog, Scope.parse(run.scope))
+    return work, len(found.changes)
+
+
+async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
+    """Return what in scope has no description, or one of ours that went stale."""
+    refs = objects_in_scope(catalog, scope)
+    ours = await _drafts(source, refs, DESCRIBED)
+    comments = commented(catalog)
+    described = set(comments) | ours.keys()
+    hashes = hashes_of(catalog, ours)
+    stale = {
+        ref
+        for ref, draft in ours.items()
+        if hashes.get(ref) != draft.input_hash
+        and comments.get(ref) in (None, draft.written_text, draft.text)
+    }
+    return without_description(catalog, scope, described, stale)
+
+
+def commented(catalog: Catalog) -> dict[ObjectRef, str]:
+    """Return the comment of each table and column that has one."""
+    found = {}
+    for table in catalog.tables:
+        if table.comment:
+            found[table.ref] = table.comment
+        for column in table.columns:
+            if column.comment:
+                found[table.column_ref(column.name)] = column.comment
+    return found
+
+
+def hashes_of(catalog: Catalog, refs: Iterable[ObjectRef]) -> dict[ObjectRef, str]:
+    """Return what each object is, as a hash; objects that are gone are absent."""
+    wanted = set(refs)
+    owners = {ref.owner for ref in wanted}
+    return {
+        ref: structure_hash(table, ref.column or None)
+        for table in catalog.tables
+        if table.ref in owners
+        for ref in (table.ref, *(table.column_ref(column.name) for column in table.columns))
+        if ref in wanted
+    }
+
+
+async def _drafts(
+    source: Source, refs: Sequence[ObjectRef], statuses: frozenset[DraftStatus]
+) -> dict[ObjectRef, Draft]:
+    """Return the newest draft of each object in one of these statuses."""
+    wanted = set(refs)
+
+    def work(tx: Tx) -> list[Draft]:
+        return tx.drafts.list(DraftFilter(statuses=statuses, db_profile=source.profile))
+
+    drafts = await source.ledger.read(work)
+    return {
+        draft.ref: draft
+        for draft in sorted(drafts, key=lambda draft: draft.id)
+        if draft.ref in wanted
+    }
+
+
+async def _without_known(
+    source: Source, catalog: Catalog, work: tuple[TableWork, ...], objects: int
+) -> Targets:
+    """Leave out what waits for review, or was rejected, with the very same input."""
+    refs = [ref for one in work for ref in one.refs]
+    hashes = hashes_of(catalog, refs)
+
+    def held(tx: Tx) -> set[ObjectRef]:
+        drafts = tx.drafts.list(DraftFilter(statuses=KNOWN, db_profile=source.profile))
+        return {
+            draft.ref for draft in drafts if hashes.get(draft.ref) == draft.input_hash
+        }
+
+    known = await source.ledger.read(held) if refs else set()
+    kept = [
+        replace(
+            one,
+            itself=one.itself and one.table.ref not in known,
+            columns=tuple(c for c in one.columns if one.table.column_ref(c) not in known),
+        )
+        for one in work
+    ]
+    return Targets(
+        work=tuple(one for one in kept if one.refs or one.carried),
+        objects=objects,
+        known=len(known.intersection(refs)),
+    )

@@ -1,0 +1,29 @@
+"""Execute one run of either kind."""
+
+from __future__ import annotations
+
+from amxwatch.core.errors import DatabaseUnavailableError
+from amxwatch.core.run import Outcome, RunKind
+from amxwatch.flows.analyze import Drafting, analyze
+from amxwatch.flows.watch import look
+from amxwatch.ports.engine import RunContext
+
+
+async def work(context: RunContext, drafting: Drafting) -> Outcome:
+    """Execute the run that `context` holds; an engine calls this."""
+    if context.run.kind is RunKind.CACHE_REFRESH:
+        return await refresh(context, drafting)
+    return await analyze(context, drafting)
+
+
+async def refresh(context: RunContext, drafting: Drafting) -> Outcome:
+    """Take a snapshot whatever the gate says. Raises: DatabaseUnavailableError."""
+    found = await look(drafting.source(context.run.db_profile), exact=True)
+    if found.error is not None:
+        raise DatabaseUnavailableError(found.error)
+    changes = len(found.changes)
+    return Outcome(
+        summary=f"snapshot {found.snapshot}: {changes} change{'' if changes == 1 else 's'}",
+        objects=changes,
+        to_snapshot=found.snapshot,
+    )

@@ -1,0 +1,181 @@
+"""Open the cache file for one operation: the lock, DuckDB's exceptions, the file's own check.
+
+DuckDB admits one process, and one mode within a process; so every operation holds a lock file
+from open to close, and nothing keeps the file open in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.from_thread
+import duckdb
+from filelock import FileLock, Timeout
+
+from amxwatch.core.errors import CacheBrokenError, StoreBusyError, StoreError
+from amxwatch.stores.snapshots.damage import DamageError
+from amxwatch.stores.snapshots.fingerprint import canary
+from amxwatch.stores.snapshots.queries import queries
+
+T = TypeVar("T")
+type_of_work = Callable[[duckdb.DuckDBPyConnection], T]
+
+FORMAT = 1
+"""Counts the layouts of `schema.sql`; a file of another one is rebuilt."""
+
+_TRIES_A_SECOND = 20
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    # Nothing is downloaded at run time.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+def read(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
+    """Run `work` on the cache, or on an empty one where there is no file. Blocks.
+
+    Raises: StoreBusyError, CacheBrokenError, StoreError.
+    """
+    with _locked(path, wait_seconds), translated(path):
+        if path.exists():
+            with closing(duckdb.connect(path, read_only=True, config=_CONFIG)) as connection:
+                if _is_ours(connection):
+                    return work(connection)
+        with closing(duckdb.connect(":memory:", config=_CONFIG)) as connection:
+            _lay_out(connection)
+            return work(connection)
+
+
+def write(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
+    """Run `work` on the cache in one transaction, making the file where there is none. Blocks.
+
+    Raises: StoreBusyError, CacheBrokenError, StoreError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (
+        _locked(path, wait_seconds),
+        translated(path),
+        closing(duckdb.connect(path, config=_CONFIG)) as connection,
+    ):
+        path.chmod(0o600)
+        connection.begin()
+        if not _is_ours(connection):
+            _lay_out(connection)
+        # Without commit the close throws the transaction away.
+        result = work(connection)
+        connection.commit()
+        return result
+
+
+def remove(path: Path, *, wait_seconds: float) -> None:
+    """Delete the cache file and its log. Blocks. Raises: StoreBusyError, StoreError."""
+    if not path.parent.is_dir():
+        return
+    with _locked(path, wait_seconds), translated(path):
+        # The log first: alone it would be replayed into the next file.
+        Path(f"{path}.wal").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the driver's exceptions into ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _ours(error, path) from error
+    except UnicodeDecodeError as error:
+        raise _broken(path, "its text is damaged") from error
+    except DamageError as error:
+        raise _broken(path, str(error)) from error
+    except OSError as error:
+        raise StoreError(
+            f"the catalog cache {path} failed: {error.strerror}; give this user the right to"
+            f" write the file and its folder"
+        ) from error
+
+
+def _broken(path: Path, why: str) -> CacheBrokenError:
+    """Return the error of a cache that must be rebuilt."""
+    return CacheBrokenError(
+        f"the catalog cache {path} cannot be used: {why}; it is rebuilt from the state database"
+        f" at the next look, or at once by: amxwatch catalog refresh PROFILE"
+    )
+
+
+def _ours(error: duckdb.Error, path: Path) -> StoreError:
+    """Name the fault. Whatever is not about locks, rights or room is a file to rebuild."""
+    says = " ".join(str(error).split())
+    if "set lock on file" in says:
+        return StoreBusyError(
+            f"the catalog cache {path} is in use by another program; close it and try again"
+        )
+    if "Permission denied" in says or "Read-only file system" in says:
+        return StoreError(
+            f"the catalog cache {path} cannot be opened; give this user the right to write the"
+            f" file and its folder"
+        )
+    if "No space left" in says:
+        return StoreError(f"the catalog cache {path} cannot grow; make room on the disk")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StoreError(f"the catalog cache {path} needs more memory than there is; free some")
+    return _broken(path, says[:200])
+
+
+@contextmanager
+def _locked(path: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock file; wait at most `wait_seconds`, and no longer than the caller waits."""
+    if not path.parent.is_dir():
+        yield
+        return
+    with translated(path):
+        lock = FileLock(f"{path}.lock", mode=0o600)
+        _acquire(lock, path, wait_seconds)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, path: Path, wait_seconds: float) -> None:
+    pause = threading.Event()
+    for _ in range(int(wait_seconds * _TRIES_A_SECOND)):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            anyio.from_thread.check_cancelled()
+            pause.wait(1 / _TRIES_A_SECOND)
+        else:
+            return
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StoreBusyError(
+            f"the catalog cache {path} is in use by another process since {wait_seconds:g} s;"
+            f" try again in a moment"
+        ) from None
+
+
+def _is_ours(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Claim that the file holds a cache; False where nothing was ever committed to it.
+
+    Raises: DamageError for a cache of another layout.
+    """
+    named = queries("schema")
+    if connection.execute(named["count_tables"]).fetchall() == [(0,)]:
+        return False
+    if connection.execute(named["read_meta"]).fetchall() != [(FORMAT, canary())]:
+        raise DamageError("another version of amxwatch or of Python wrote it")
+    return True
+
+
+def _lay_out(connection: duckdb.DuckDBPyConnection) -> None:
+    for name, query in queries("schema").items():
+        if name.startswith("make_"):
+            connection.execute(query)
+    connection.execute("INSERT INTO meta VALUES (?, ?)", [FORMAT, canary()])

@@ -1,0 +1,276 @@
+"""Wake-ups from the file system: something may have moved, look now.
+
+watchdog's events are quick, but its queue overflows in a storm, and a folder that is replaced
+goes blind; so what is watched is also looked at by path, and a wake-up comes now and then in
+any case. Who is woken finds out what moved by `digest`, or by reading.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from amxwatch.ports.clock import Clock
+from amxwatch.watchers.walk import FileMarks, digest
+
+__all__ = ["FileMarks", "digest", "watch"]
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+"""How often watched folders and critical files are looked at by path."""
+
+WALK_SECONDS = 30.0
+"""How often a wake-up comes although nothing was announced."""
+
+_CLOSE_SECONDS = 5.0
+
+# Opening and reading a file are events too; we read what we watch, and would wake ourselves.
+# A folder's own "modified" says nothing that its entries' events do not.
+_EVENTS: list[type[FileSystemEvent]] = [
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+
+Identity = tuple[str, int, int, int, int]
+"""Real path, device, inode, mtime in nanoseconds, size; the last two are 0 for a folder."""
+
+
+class _Wakes:
+    """Wake reasons from any thread to the one task that iterates.
+
+    Holds one reason at most: what comes before it is taken is joined to it. Taking one may be
+    cancelled at any time without losing it.
+    """
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._lock = threading.Lock()
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+
+    def wake(self, reason: str) -> None:
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            # Never blocks; a full buffer means that the reader is being woken already.
+            with suppress(OSError):
+                self._sender.send(b"\0")
+
+    def __aiter__(self) -> _Wakes:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            if (reason := self._take()) is not None:
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                return reason
+            await anyio.wait_readable(self._receiver)
+
+    def _take(self) -> str | None:
+        with self._lock:
+            reason, self._reason = self._reason, None
+            if reason is not None:
+                with suppress(BlockingIOError):
+                    self._receiver.recv(64)
+            return reason
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._sender.close()
+
+
+class _Handler(FileSystemEventHandler):
+    """Runs in watchdog's thread."""
+
+    def __init__(self, wakes: _Wakes, only: Sequence[str]) -> None:
+        self._wakes = wakes
+        self._only = tuple(only)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        paths = [os.fsdecode(path) for path in (event.dest_path, event.src_path) if path]
+        if event.is_directory or not self._only or any(self._is_wanted(p) for p in paths):
+            self._wakes.wake(f"{event.event_type} {paths[0] if paths else ''}".rstrip())
+
+    def _is_wanted(self, path: str) -> bool:
+        name = path.rsplit(os.sep, 1)[-1]
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """A folder to be told about by its real path; `identity` is None while it is not there."""
+
+    path: str
+    recursive: bool
+
+
+class _Watching:
+    """Keeps watchdog on the folders that the paths lead to just now. One thread at a time."""
+
+    def __init__(
+        self, paths: Sequence[Path], critical: Sequence[Path], wakes: _Wakes, only: Sequence[str]
+    ) -> None:
+        self._paths = tuple(paths)
+        self._critical = tuple(critical)
+        self._wakes = wakes
+        self._handler = _Handler(wakes, only)
+        self._observer: BaseObserver = Observer()
+        self._scheduled: dict[_Folder, tuple[Identity, ObservedWatch]] = {}
+        self._seen: dict[Path, Identity | None] = {}
+
+    def start(self) -> None:
+        self._observer.start()
+        self._seen = self._look()
+        self._follow()
+
+    def check(self) -> None:
+        """Look at every path, wake when one has moved, and watch what it leads to now."""
+        seen = self._look()
+        moved = [path for path, identity in seen.items() if self._seen.get(path) != identity]
+        self._seen = seen
+        self._follow()
+        if moved:
+            self._wakes.wake(f"replaced {moved[0]}")
+
+    def stop(self) -> None:
+        self._observer.stop()
+        self._observer.join(_CLOSE_SECONDS)
+
+    def _look(self) -> dict[Path, Identity | None]:
+        return {path: _identity(path) for path in (*self._paths, *self._critical)}
+
+    def _follow(self) -> None:
+        wanted = self._wanted()
+        for folder, (identity, observed) in list(self._scheduled.items()):
+            if wanted.get(folder) != identity or not self._is_alive(observed):
+                with suppress(KeyError):
+                    self._observer.unschedule(observed)
+                del self._scheduled[folder]
+        for folder, identity in wanted.items():
+            if folder not in self._scheduled:
+                self._schedule(folder, identity)
+
+    def _is_alive(self, observed: ObservedWatch) -> bool:
+        return any(e.watch == observed and e.is_alive() for e in self._observer.emitters)
+
+    def _schedule(self, folder: _Folder, identity: Identity) -> None:
+        try:
+            observed = self._observer.schedule(
+                self._handler, folder.path, recursive=folder.recursive, event_filter=_EVENTS
+            )
+        except OSError as error:
+            # Gone again, or no watches left: the looks and walks go on without events.
+            log.debug(
+                "No events from %s: %s",
+                folder.path,
+                error,
+                extra={"action": "watch_failed", "path": folder.path},
+            )
+            return
+        self._scheduled[folder] = (identity, observed)
+
+    def _wanted(self) -> dict[_Folder, Identity]:
+        """Return the folders to be told about: those of a file are its own and its target's."""
+        found: dict[_Folder, Identity] = {}
+        for path in (*self._paths, *self._critical):
+            if path in self._paths and path.is_dir():
+                folders = [(path, True)]
+            else:
+                folders = [(path.parent, False), (path.resolve().parent, False)]
+            for folder, recursive in folders:
+                identity = _identity(folder)
+                if identity is not None and Path(identity[0]).is_dir():
+                    found[_Folder(path=identity[0], recursive=recursive)] = identity
+        return found
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        real = path.resolve(strict=True)
+        state = real.stat()
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links
+        return None
+    if real.is_dir():
+        return (str(real), state.st_dev, state.st_ino, 0, 0)
+    return (str(real), state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@asynccontextmanager
+async def watch(
+    paths: Sequence[Path],
+    *,
+    clock: Clock,
+    walk_seconds: float = WALK_SECONDS,
+    critical: Sequence[Path] = (),
+    only: Sequence[str] = (),
+) -> AsyncIterator[AsyncIterator[str]]:
+    """Yield an iterator of wake reasons, for one task at a time.
+
+    `paths` are folders (with all below) and files; they need not exist yet, and may be
+    replaced. `critical` files are stat'ed twice a second, links followed, so that an edit
+    behind a link is noticed where no event comes. `only` are globs of file names; others wake
+    nobody. A reason also comes every `walk_seconds`. Reasons are hints: joined, doubled, or
+    about nothing; what happened while nobody waited is told at the next wait.
+    """
+    wakes = _Wakes()
+    watching = _Watching(paths, critical, wakes, only)
+    limiter = anyio.CapacityLimiter(1)
+    try:
+        await anyio.to_thread.run_sync(watching.start, limiter=limiter)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_look_again, watching, wakes, clock, walk_seconds, limiter)
+            yield wakes
+            group.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(watching.stop, limiter=limiter)
+        wakes.close()
+
+
+async def _look_again(
+    watching: _Watching,
+    wakes: _Wakes,
+    clock: Clock,
+    walk_seconds: float,
+    limiter: anyio.CapacityLimiter,
+) -> None:
+    walked = clock.monotonic()
+    while True:
+        await clock.sleep(min(LOOK_SECONDS, walk_seconds))
+        await anyio.to_thread.run_sync(watching.check, limiter=limiter)
+        if clock.monotonic() - walked >= walk_seconds:
+            walked = clock.monotonic()
+            wakes.wake("walk")
