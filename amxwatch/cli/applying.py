@@ -169,7 +169,8 @@ def _told(out: Output, applied: Applied, total: int, exported: Path | None, more
             colour="red",
         )
     else:
-        out.say(f"✓ {applied.written}/{total} written.", colour="green")
+        skipped = f", {len(applied.skipped)} skipped" if applied.skipped else ""
+        out.say(f"✓ {applied.written}/{total} written{skipped}.", colour="green")
     for failure in applied.failed:
         out.say(f"  - {shown(failure['object'])}: {shown(failure['error'])}")
     for conflict in applied.conflicts:

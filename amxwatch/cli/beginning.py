@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ HEAD = """\
 """
 
 TAIL = """
-# [llm_profiles.claude]                  # without one, the builtin drafter is used: no key, no model
+# [llm_profiles.claude]                  # without one the builtin drafter is used: no key, no model
 # provider = "openai"                    # any OpenAI-compatible endpoint, by its base_url
 # base_url = "https://api.example.com/v1"
 # model = "some-model"
@@ -71,7 +72,7 @@ def begin(urls: Sequence[str]) -> int:
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, url = text.partition("=")
-    if not equals or not is_name(name) or "://" not in name + url and not is_reference(url):
+    if not equals or not is_name(name) or not ("://" in url or is_reference(url)):
         raise UsageError(
             f"--db-url: found {text!r}; allowed: NAME=URL, such as"
             " prod=postgresql://USER@HOST/DATABASE or prod=env:PROD_DB_URL"
@@ -94,13 +95,19 @@ def _composed(pairs: dict[str, str]) -> tuple[str, dict[str, str]]:
     secrets: dict[str, str] = {}
     parts = [HEAD]
     for name, url in pairs.items():
+        written = url
         if is_plain(url):
             path = f"secrets/{slug(name)}.url"
-            secrets[path], url = url, f"file:{path}"
-        parts.append(f"\n[db_profiles.{_quoted(name)}]\nurl = {_quoted(url)}\n")
+            secrets[path], written = url, f"file:{path}"
+        parts.append(f"\n[db_profiles.{_key(name)}]\nurl = {_quoted(written)}\n")
     if len(pairs) > 1:
         parts.append(f"\n[defaults]\ndb_profile = {_quoted(next(iter(pairs)))}\n")
     return "".join([*parts, EXAMPLE if not pairs else "", TAIL]), secrets
+
+
+def _key(name: str) -> str:
+    """Write a name as a TOML key, bare where it may be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
 
 
 def _quoted(text: str) -> str:

@@ -59,7 +59,7 @@ async def _refresh(name: str | None, desk: Desk) -> int:
 @click.option("--scope", "scope_flag", metavar="SCOPE", help="As the argument.")
 @db_option
 def show(scope: str | None, as_of: str | None, scope_flag: str | None, db: str | None) -> None:
-    """Show tables and columns of a snapshot, the newest or an older one."""
+    """Show the tables and columns of a snapshot."""
     reading(partial(_show, one_of(scope, scope_flag, "--scope"), as_of, db))
 
 

@@ -102,5 +102,3 @@ def sentence(result: dict[str, Any]) -> str:
     if result["skip_reason"]:
         words.append(f"({shown(result['skip_reason'])})")
     return " ".join(words)
-
-

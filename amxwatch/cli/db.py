@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from amxwatch.cli.options import complete_db, db_argument, db_option, one_of
-from amxwatch.cli.output import Column, shown
+from amxwatch.cli.output import Column, local_text, shown
 from amxwatch.cli.session import Desk, leave, output, reading, root, writing
 
 
@@ -50,7 +50,7 @@ async def _list(desk: Desk) -> None:
                 profile["url"],
                 profile["status"],
                 profile["tables"],
-                profile["looked_at"],
+                local_text(profile["looked_at"]),
             ]
             for profile in profiles
         ],

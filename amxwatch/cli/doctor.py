@@ -13,7 +13,7 @@ import click
 
 from amxwatch.cli.documents import Document
 from amxwatch.cli.output import Output, shown
-from amxwatch.cli.session import Desk, leave, output, root, writing
+from amxwatch.cli.session import Desk, leave, output, writing
 from amxwatch.core.errors import AmxwatchError, ConfigError, StoreError
 from amxwatch.settings.folder import FILE_MODE, FOLDER_MODE, Folder
 
@@ -65,7 +65,8 @@ async def _doctor(desk: Desk) -> int:
         *_config(desk),
         *_modes(desk.install.folder),
         *_machine(desk.install.folder.path),
-        *[finding async for finding in _databases(desk)],
+        await _clock(desk),
+        *await _databases(desk),
         *_models(desk),
         await _daemon(desk),
     ]
@@ -186,5 +187,81 @@ async def _clock(desk: Desk) -> Finding:
     return Finding(level="ok", check="clock", message=f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
 
-async def _databases(desk: Desk):  # type: ignore[no-untyped-def]
+async def _databases(desk: Desk) -> list[Finding]:
     from amxwatch.cli.probe import probe
+
+    found = []
+    for name in sorted(desk.install.settings.db_profiles):
+        tried = await probe(desk.install, name)
+        check = f"db {name}"
+        if tried.error is not None:
+            found.append(
+                Finding(
+                    level="error",
+                    check=check,
+                    message=tried.error,
+                    remedy=f"mend the profile or the database, then: amxwatch db test {name}",
+                )
+            )
+            continue
+        found.append(Finding(level="ok", check=check, message="; ".join(tried.lines())))
+        found += [
+            Finding(
+                level="warning",
+                check=check,
+                message=problem,
+                remedy="mend that file; the rest counts",
+            )
+            for problem in tried.problems
+        ]
+    if not found:
+        found.append(
+            Finding(
+                level="warning",
+                check="db",
+                message="there is no db profile",
+                remedy="add [db_profiles.NAME] with a url to amxwatch.toml",
+            )
+        )
+    return found
+
+
+def _models(desk: Desk) -> Iterator[Finding]:
+    for name, profile in sorted(desk.install.settings.llm_profiles.items()):
+        check = f"llm {name}"
+        try:
+            provider = desk.install.provider(name)
+        except AmxwatchError as error:
+            yield Finding(
+                level="error",
+                check=check,
+                message=str(error),
+                remedy=f"mend [llm_profiles.{name}], then: amxwatch llm test {name}",
+            )
+        else:
+            priced = "" if provider.priced else ", no price known: its costs show as unpriced"
+            yield Finding(
+                level="ok", check=check, message=f"{profile.provider} {profile.model}{priced}"
+            )
+
+
+async def _daemon(desk: Desk) -> Finding:
+    from amxwatch.cli.health import daemon_status
+
+    install = desk.install
+    try:
+        state = await install.ledger.read(lambda tx: tx.installation.daemon())
+    except StoreError as error:
+        return Finding(
+            level="warning", check="daemon", message=str(error), remedy="amxwatch daemon"
+        )
+    status = "never_started" if state is None else daemon_status(state, install.clock.now())
+    if status == "running" or not install.settings.schedules:
+        return Finding(level="ok", check="daemon", message=f"the daemon is {status}")
+    count = len(install.settings.schedules)
+    return Finding(
+        level="error" if status == "stale" else "warning",
+        check="daemon",
+        message=f"the daemon is {status}, and {count} schedule(s) wait for one",
+        remedy="amxwatch daemon",
+    )

@@ -145,11 +145,7 @@ async def _due(only: str | None, desk: Desk) -> list[RunId]:
     which = RunFilter(statuses=frozenset({RunStatus.QUEUED}), schedule=only, limit=10_000)
     runs = await desk.install.ledger.read(lambda tx: tx.runs.list(which))
     now = desk.install.clock.now()
-    return [
-        run.id
-        for run in reversed(runs)
-        if run.reserved_for is None and run.not_before <= now
-    ]
+    return [run.id for run in reversed(runs) if run.reserved_for is None and run.not_before <= now]
 
 
 async def _executed(run_id: RunId, desk: Desk) -> Run:

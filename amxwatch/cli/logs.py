@@ -9,6 +9,7 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import gmtime
 
 from amxwatch.core.errors import UsageError
 from amxwatch.settings.folder import Folder, config_dir, make_private
@@ -39,7 +40,7 @@ def logging_to(path: Path) -> Iterator[None]:
         path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", delay=True
     )
     formatter = _Formatter("%(asctime)s %(levelname)s %(action)s %(message)s")
-    formatter.converter = _utc
+    formatter.converter = gmtime
     handler.setFormatter(formatter)
     if path.parent.is_dir():
         with contextlib.suppress(OSError):
@@ -78,9 +79,3 @@ def _flag(args: Sequence[str]) -> str | None:
         if arg == "--config-dir" and position + 1 < len(args):
             return args[position + 1]
     return None
-
-
-def _utc(seconds: float | None) -> object:
-    import time
-
-    return time.gmtime(seconds)

@@ -177,6 +177,11 @@ def local(at: datetime | None) -> str:
     return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
+def local_text(at: object) -> str:
+    """Return an ISO 8601 time out of a document as `local` shows it."""
+    return local(datetime.fromisoformat(at)) if isinstance(at, str) else "-"
+
+
 def dollars(cost: Decimal | None, *, requests: int = 1) -> str:
     """Return a cost for people; `unpriced` where something was asked and no price is known."""
     if cost is None:

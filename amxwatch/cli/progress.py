@@ -62,7 +62,7 @@ class Ticker:
             self._out.say(line)
 
     def _advance(self, step: Progress) -> None:
-        if self._bar is None or not step.total:
+        if self._bar is None or not step.total or step.stage == "scope":
             return
         if step.stage not in self._tasks:
             label = LABELS.get(step.stage, step.stage)
@@ -72,7 +72,8 @@ class Ticker:
 
 def sentence(step: Progress) -> str:
     """Return one step as a line: stage, place, object, and what it took."""
-    count = f"{step.done}/{step.total}" if step.total else ""
+    tables = f"{step.total} table{'' if step.total == 1 else 's'}"
+    count = tables if step.stage == "scope" else f"{step.done}/{step.total}" if step.total else ""
     objects = f"({step.objects} objects)" if step.objects else ""
     named = shown(step.object) if step.object else ""
     detail = shown(step.detail) if step.detail else ""

@@ -16,7 +16,14 @@ from amxwatch.cli.options import (
 from amxwatch.cli.session import leave, reading, writing
 
 STATUSES = (
-    "pending", "paused", "running", "completed", "failed", "missed", "cancelled", "blocked",
+    "pending",
+    "paused",
+    "running",
+    "completed",
+    "failed",
+    "missed",
+    "cancelled",
+    "blocked",
 )
 
 
@@ -32,17 +39,28 @@ def schedule() -> None:
 @click.option("--cron", metavar='"…"', help="By a cron line of five fields.")
 @click.option("--on-change", is_flag=True, help="When the catalog changes.")
 @click.option("--files", multiple=True, metavar="GLOB", help="When these files change; repeatable.")
-@click.option("--cadence-cap-hours", type=float, metavar="H",
-              help="With --on-change or --files: one run in so many hours at most.")
-@click.option("--settle-seconds", type=float, metavar="S",
-              help="With --on-change or --files: wait until a burst is over.")
+@click.option(
+    "--cadence-cap-hours",
+    type=float,
+    metavar="H",
+    help="With --on-change or --files: one run in so many hours at most.",
+)
+@click.option(
+    "--settle-seconds",
+    type=float,
+    metavar="S",
+    help="With --on-change or --files: wait until a burst is over.",
+)
 @click.option("--tz", metavar="ZONE", help="An IANA zone; default: this machine's.")
 @click.option("--kind", type=click.Choice(["analyze", "cache_refresh"]), help="What to run.")
 @db_option
 @llm_option
 @click.option("--scope", metavar="SCOPE", help="What the runs are about; default: all.")
-@click.option("--strategy", type=click.Choice(["auto", "manual"]),
-              help="Apply the sure drafts at once, or queue all for review.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "manual"]),
+    help="Apply the sure drafts at once, or queue all for review.",
+)
 def add(**given: object) -> None:
     """Write a new schedule to schedules.d.
 
@@ -87,8 +105,9 @@ def show(name: str) -> None:
 
 @schedule.command("next")
 @schedule_argument
-@click.option("-n", "--count", type=click.IntRange(1, 10_000), default=10, show_default=True,
-              help="How many.")
+@click.option(
+    "-n", "--count", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many."
+)
 @click.option("--after", metavar="TIME", help="Due times after this moment; default: now.")
 def next_(name: str, count: int, after: str | None) -> None:
     """Show when a schedule is due next."""
@@ -137,7 +156,7 @@ def cancel(name: str) -> None:
 @schedule_argument
 @yes_option
 def rm(name: str, yes: bool) -> None:
-    """Remove a schedule, its file and its state; its runs stay in the history."""
+    """Remove a schedule, its file and its state."""
     from amxwatch.cli.steering import remove
 
     writing(partial(remove, name, yes))
@@ -154,8 +173,13 @@ def run_now(name: str, dry_run: bool) -> None:
 
 
 @schedule.command("run-due")
-@click.option("--schedule", "only", metavar="NAME", shell_complete=complete_schedule,
-              help="Only this schedule.")
+@click.option(
+    "--schedule",
+    "only",
+    metavar="NAME",
+    shell_complete=complete_schedule,
+    help="Only this schedule.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing unless something fails.")
 def run_due(only: str | None, quiet: bool) -> None:
     """Look at every source once and run what is due, in this process."""

@@ -255,8 +255,5 @@ async def show_next(name: str, count: int, after: str | None, desk: Desk) -> Non
         return
     desk.out.table(
         [Column(view.timezone, rigid=True), Column("UTC", rigid=True)],
-        [
-            [f"{at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}", f"{at:%Y-%m-%d %H:%M:%S}"]
-            for at in due
-        ],
+        [[f"{at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}", f"{at:%Y-%m-%d %H:%M:%S}"] for at in due],
     )

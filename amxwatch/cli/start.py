@@ -6,13 +6,18 @@ from typing import Any
 
 import click
 
-from amxwatch.cli.output import Column, shown
+from amxwatch.cli.output import Column, local_text, shown
 from amxwatch.cli.session import Desk, leave, reading
 
 
 @click.command()
-@click.option("--db-url", "urls", multiple=True, metavar="NAME=URL",
-              help="A database to watch; repeatable. URL may be env:VARIABLE.")
+@click.option(
+    "--db-url",
+    "urls",
+    multiple=True,
+    metavar="NAME=URL",
+    help="A database to watch; repeatable. URL may be env:VARIABLE.",
+)
 def init(urls: tuple[str, ...]) -> None:
     """Write a first amxwatch.toml.
 
@@ -38,7 +43,7 @@ async def show_status(desk: Desk) -> None:
     out = desk.out
     out.document(document)
     daemon, runs = document["daemon"], document["runs"]
-    since = f", last heartbeat {daemon['last_heartbeat_at']}" if daemon["pid"] else ""
+    since = f", last heartbeat {local_text(daemon['last_heartbeat_at'])}" if daemon["pid"] else ""
     out.say(f"daemon    {daemon['status']}{since}")
     if daemon["status"] != "running":
         out.say("          start it with: amxwatch daemon")
@@ -48,8 +53,7 @@ async def show_status(desk: Desk) -> None:
     out.say(f"apply     {document['ready_to_apply']} accepted, unwritten (amxwatch apply)")
     for run in document["blocked"]:
         out.say(
-            f"blocked   {run['id']} ({shown(run['category'])}):"
-            f" {shown(run['recovery_action'])}",
+            f"blocked   {run['id']} ({shown(run['category'])}): {shown(run['recovery_action'])}",
             colour="red",
         )
     for name in document["missed"]:
@@ -63,14 +67,21 @@ def _sources(sources: list[dict[str, Any]], desk: Desk) -> None:
         return
     desk.out.say()
     desk.out.table(
-        ["source", "status", Column("snapshot", right=True), "tables", "since", "error"],
+        [
+            "source",
+            "status",
+            Column("snapshot", right=True),
+            "tables",
+            "looked/down since",
+            "error",
+        ],
         [
             [
                 source["profile"],
                 source["status"],
                 source["snapshot"],
                 source["tables"],
-                source["failing_since"] or source["looked_at"],
+                local_text(source["failing_since"] or source["looked_at"]),
                 source["error"],
             ]
             for source in sources
@@ -79,5 +90,3 @@ def _sources(sources: list[dict[str, Any]], desk: Desk) -> None:
     for source in sources:
         for problem in source["problems"]:
             desk.out.say(f"{shown(source['profile'])}: {shown(problem)}", colour="yellow")
-
-

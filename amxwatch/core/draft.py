@@ -15,6 +15,8 @@ DraftId = NewType("DraftId", int)
 
 
 class Band(enum.StrEnum):
+    """How far a draft can be trusted, in one word."""
+
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
@@ -31,6 +33,8 @@ class DraftSource(enum.StrEnum):
 
 
 class DraftStatus(enum.StrEnum):
+    """Where a draft stands between its making and its comment."""
+
     PENDING = "pending"
     ACCEPTED = "accepted"
     EDITED = "edited"
@@ -46,6 +50,8 @@ class DraftStatus(enum.StrEnum):
 
 
 class DraftEvent(enum.StrEnum):
+    """What can happen to a draft."""
+
     ACCEPT = "accept"
     EDIT = "edit"
     REJECT = "reject"

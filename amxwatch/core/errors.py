@@ -20,13 +20,14 @@ AmxwatchError
 │   └── NotFoundError              no such run, draft, schedule or snapshot
 ├── TransitionError            a move that the state machine does not know
 ├── RunBlockedError            the run waits for a person: category and recovery action
+├── RunReleasedError           the run gives itself back to the queue
 └── RunCancelledError          the run was asked to stop
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 class AmxwatchError(Exception):
@@ -160,6 +161,14 @@ class RunBlockedError(AmxwatchError):
     def __init__(self, message: str, *, category: str, recovery_action: str) -> None:
         self.category = category
         self.recovery_action = recovery_action
+        super().__init__(message)
+
+
+class RunReleasedError(AmxwatchError):
+    """The run gives itself back: any worker may go on with it, from `not_before` on."""
+
+    def __init__(self, message: str, *, not_before: datetime | None = None) -> None:
+        self.not_before = not_before
         super().__init__(message)
 
 

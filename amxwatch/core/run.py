@@ -16,11 +16,15 @@ RunId = NewType("RunId", str)
 
 
 class RunKind(enum.StrEnum):
+    """What a run does."""
+
     ANALYZE = "analyze"
     CACHE_REFRESH = "cache_refresh"
 
 
 class RunTrigger(enum.StrEnum):
+    """Who or what made a run."""
+
     SCHEDULE = "schedule"
     CHANGE = "change"
     FILES = "files"
@@ -31,6 +35,8 @@ class RunTrigger(enum.StrEnum):
 
 
 class RunStatus(enum.StrEnum):
+    """Where a run stands."""
+
     QUEUED = "queued"
     RUNNING = "running"
     COMPLETED = "completed"

@@ -77,7 +77,7 @@ def _asked(change: Change, table: Table) -> Iterable[ObjectRef]:
     return (change.ref,)
 
 
-def _key_columns(side: object) -> set[tuple[str, ...]] | set[str]:
+def _key_columns(side: object) -> set[str]:
     """Return the columns in the keys of one side of a `key_changed`, whatever its nesting."""
     names: set[str] = set()
     if not isinstance(side, dict):
@@ -131,9 +131,7 @@ def _by_table(
             table=table,
             itself=table.ref in wanted,
             columns=tuple(
-                column.name
-                for column in table.columns
-                if table.column_ref(column.name) in wanted
+                column.name for column in table.columns if table.column_ref(column.name) in wanted
             ),
             carried=tuple(
                 carried[ref]
@@ -147,10 +145,10 @@ def _by_table(
 
 
 def structure_hash(table: Table, column: str | None) -> str:
-    """Return a hash of what an object is, without its comment and its rows.
+    """Return a hash of what an object is, without its name, its comment and its rows.
 
     It stands for a description's input: when it moves, a description is stale, and a rejected
-    draft may be made again.
+    draft may be made again. A rename alone makes nothing stale.
     """
     found = table.column(column) if column is not None else None
     document = _column_document(table, found) if found is not None else _table_document(table)
@@ -160,7 +158,6 @@ def structure_hash(table: Table, column: str | None) -> str:
 
 def _table_document(table: Table) -> list[object]:
     return [
-        table.name,
         table.type,
         table.definition,
         [[column.name, column.type] for column in table.columns],
@@ -169,8 +166,12 @@ def _table_document(table: Table) -> list[object]:
 
 
 def _column_document(table: Table, column: Column) -> list[object]:
-    keys = [_key_document(key) for key in table.keys if column.name in key.columns]
-    return [table.name, column.name, column.type, column.nullable, column.default, keys]
+    keys = [
+        [key.kind, len(key.columns), list(key.references or ())]
+        for key in table.keys
+        if column.name in key.columns
+    ]
+    return [column.type, column.nullable, column.default, keys]
 
 
 def _key_document(key: Key) -> list[object]:

@@ -80,5 +80,3 @@ def differences(old: Settings, new: Settings) -> list[str]:
         if getattr(old, kind) != getattr(new, kind)
     ]
     return said
-
-

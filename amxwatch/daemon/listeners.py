@@ -99,7 +99,9 @@ async def _listen(
 async def _listen_once(
     install: Install, source: Source, listener: _Listener, wake: Callable[[], None]
 ) -> None:
-    paths = [*source.database.watch_paths, *_roots(install, listener)]
+    paths = [*install.watch_paths(source.profile), *_roots(install, listener)]
+    if not paths and source.database.hints is None:
+        await anyio.sleep_forever()
     async with anyio.create_task_group() as group:
         if paths:
             group.start_soon(_watch_files, install, paths, wake)
@@ -110,9 +112,7 @@ async def _listen_once(
             group.cancel_scope.cancel()
 
 
-async def _watch_files(
-    install: Install, paths: list[Path], wake: Callable[[], None]
-) -> None:
+async def _watch_files(install: Install, paths: list[Path], wake: Callable[[], None]) -> None:
     async with watch(paths, clock=install.clock) as wakes:
         async for _ in wakes:
             wake()

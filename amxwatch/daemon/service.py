@@ -14,15 +14,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import anyio
-from anyio.abc import TaskGroup
 from filelock import FileLock, Timeout
 
 from amxwatch.core.errors import StoreBusyError
+from amxwatch.core.run import RunStatus
+from amxwatch.daemon.config_keeper import keep_config
+from amxwatch.daemon.listeners import listen_to_all
 from amxwatch.daemon.turn import Turn, take
-from amxwatch.daemon.wiring import STOP_SECONDS, Install
+from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import DaemonState, RunFilter
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 3.0
+"""How long running batches may take to end after SIGTERM; the whole stop stays under 5 s."""
 
 BEAT_SECONDS = 10.0
 """The heartbeat is at least this frequent, also while runs go on."""
@@ -91,7 +96,7 @@ class Service:
         """
         with self._ownership():
             await self._beat()
-            await self._note("daemon_started", poll_seconds=self.poll_seconds)
+            await self._note("daemon_started", f"polling every {self.poll_seconds:g} s")
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._on_signals)
@@ -107,7 +112,7 @@ class Service:
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await self._beat(stopped=True)
-                    await self._note("daemon_stopped", cycles=self._cycle)
+                    await self._note("daemon_stopped", f"after {self._cycle} cycles")
 
     def _ownership(self) -> FileLock:
         lock = FileLock(self.install.folder.path / "daemon.lock", timeout=0)
@@ -115,7 +120,8 @@ class Service:
             lock.acquire()
         except Timeout:
             raise StoreBusyError(
-                f"another daemon already runs for {self.install.folder.path}; see it with: amxwatch status"
+                f"another daemon already runs for {self.install.folder.path}; "
+                "see it with: amxwatch status"
             ) from None
         return lock
 
@@ -204,6 +210,8 @@ class Service:
         )
         await self.install.ledger.write(lambda tx: tx.installation.beat(state))
 
-    async def _note(self, action: str, **detail: object) -> None:
+    async def _note(self, action: str, detail: str) -> None:
         now = self.install.clock.now()
-        await self.install.ledger.write(lambda tx: tx.events.add(action, at=now, **detail))
+        await self.install.ledger.write(
+            lambda tx: tx.events.add(action, at=now, pid=os.getpid(), detail=detail)
+        )

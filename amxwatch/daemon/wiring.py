@@ -100,7 +100,9 @@ class Install:
             made = Source(
                 profile=profile.name,
                 database=databases.connect(
-                    url.get_secret_value(), relative_to=self.folder.path
+                    url.get_secret_value(),
+                    relative_to=self.folder.path,
+                    options=databases.ConnectOptions(clock=self.clock),
                 ),
                 snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
                 ledger=self.ledger,
@@ -110,6 +112,13 @@ class Install:
             )
             self._sources[profile.name] = (profile, made)
         return self._sources[profile.name][1]
+
+    def watch_paths(self, name: str) -> tuple[Path, ...]:
+        """Return the files whose moves are hints to look at this db profile."""
+        url = resolve(
+            self.settings.db_profile(name).url, environ=os.environ, relative_to=self.folder.path
+        )
+        return databases.watch_paths(url.get_secret_value(), relative_to=self.folder.path)
 
     def provider(self, name: str | None = None) -> Provider:
         """Return a language model (None: the default one). Raises: UsageError."""
@@ -156,7 +165,7 @@ class Install:
 
     async def files_mark(self, paths: Sequence[str]) -> str:
         """Return the digest of the files that a trigger watches; those we write left out."""
-        own = frozenset({databases.COMMENTS_FILE})
+        own = frozenset({databases.OWN_FILE})
         marks = await anyio.to_thread.run_sync(
             lambda: digest(paths, self.folder.path, leave_out=own)
         )

@@ -25,6 +25,13 @@ BACK_ENDS = {
 }
 """Scheme (without `+driver`) -> module and the function in it that opens a database."""
 
+FILE_SCHEMES: dict[str, tuple[str, ...]] = {
+    "sqlite": ("-wal", "-journal"),
+    "duckdb": (".wal",),
+    "ddl": (),
+}
+"""Scheme -> endings of the files beside the one that its URL names."""
+
 OWN_FILE = "zz_amxwatch_comments.sql"
 """What we write into a folder of SQL files; a watch of that folder leaves it out."""
 
@@ -92,6 +99,15 @@ def file_of(url: str, *, relative_to: Path) -> Path:
         )
     # Links are not followed: what they lead to may be swapped later.
     return relative_to.absolute() / path
+
+
+def watch_paths(url: str, *, relative_to: Path) -> tuple[Path, ...]:
+    """Return the files or folder whose moves are hints for this URL; nothing for a server."""
+    scheme = _scheme(url)
+    if scheme not in FILE_SCHEMES:
+        return ()
+    path = file_of(url, relative_to=relative_to)
+    return (path, *(path.with_name(path.name + ending) for ending in FILE_SCHEMES[scheme]))
 
 
 def _scheme(url: str) -> str:

@@ -15,6 +15,7 @@ from amxwatch.core.errors import (
     ProviderError,
     RunBlockedError,
     RunCancelledError,
+    RunReleasedError,
     StoreError,
     UsageError,
 )
@@ -65,9 +66,12 @@ def cancelled(at: datetime) -> Ending:
     return Ending(event=RunEvent.CANCEL, action="run_cancelled", values={"finished_at": at})
 
 
-def released() -> Ending:
+def released(not_before: datetime | None = None) -> Ending:
     """Return the ending of a claim whose worker leaves; any other worker may go on."""
-    return Ending(event=RunEvent.RELEASE, action="run_released", values={"reserved_for": None})
+    values: dict[str, Any] = {"reserved_for": None}
+    if not_before is not None:
+        values["not_before"] = not_before
+    return Ending(event=RunEvent.RELEASE, action="run_released", values=values)
 
 
 def timed_out(run: Run, at: datetime) -> Ending:
@@ -86,6 +90,8 @@ def of_error(error: BaseException, run: Run, at: datetime) -> Ending | None:
         return None
     if isinstance(cause, RunCancelledError):
         return cancelled(at)
+    if isinstance(cause, RunReleasedError):
+        return released(cause.not_before)
     if isinstance(cause, RunBlockedError):
         return _blocked(cause, run)
     for kind, category in CATEGORIES:
@@ -112,7 +118,7 @@ def _blocked(error: RunBlockedError, run: Run) -> Ending:
     return Ending(event=RunEvent.BLOCK, action="run_blocked", values=values)
 
 
-_FIRST = (FencedError, RunCancelledError, RunBlockedError)
+_FIRST = (FencedError, RunCancelledError, RunBlockedError, RunReleasedError)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -48,6 +48,14 @@ class HeldRun:
             self._raise_if_cancelled()
             return await self._pay(key, pay) if recorded is None else recorded
 
+    async def remember(self, key: str, make: Callable[[], Awaitable[str]]) -> str:
+        recorded = await self._ledger.read(lambda tx: tx.steps.recorded(key))
+        if recorded is not None:
+            return recorded
+        text, at = await make(), self._clock.now()
+        await self.write(lambda tx: tx.steps.keep(key, self._run.id, text, at))
+        return text
+
     async def check(self) -> None:
         self.see(await self._ledger.read(lambda tx: tx.runs.get(self._run.id)))
         self._raise_if_cancelled()

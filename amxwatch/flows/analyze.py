@@ -6,21 +6,24 @@ builds the same requests, finds their recorded replies, and pays for none of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 
 import anyio
 
 from amxwatch.core.catalog import Catalog
-from amxwatch.core.draft import Band, Draft, NewDraft
-from amxwatch.core.errors import AmxwatchError, ProviderError, RunReleasedError
-from amxwatch.core.evidence import Surroundings, surroundings
+from amxwatch.core.draft import Band, Draft, DraftStatus, NewDraft
+from amxwatch.core.errors import ProviderError, RunReleasedError
+from amxwatch.core.evidence import surroundings
 from amxwatch.core.run import Outcome, Run
 from amxwatch.core.selection import TableWork
 from amxwatch.flows import apply
-from amxwatch.flows.asking import Asker, Asking
-from amxwatch.flows.carrying import carried_drafts
-from amxwatch.flows.evidence import accepted_descriptions, batches_of
+from amxwatch.flows.asking import Asker, Asking, wait_for_the_day
+from amxwatch.flows.carrying import split
+from amxwatch.flows.described import accepted_descriptions, our_texts
+from amxwatch.flows.evidence import batches_of
 from amxwatch.flows.progress import Progress, ReportProgress, silent
 from amxwatch.flows.review import accept, is_automatic
 from amxwatch.flows.source import Source
@@ -57,6 +60,7 @@ class Job:
     db_profile: DbProfile
     llm_profile: LlmProfile
     plan: Schedule | None
+    instruction: str = ""
 
     @property
     def run(self) -> Run:
@@ -73,7 +77,7 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
     Raises: ScopeError, DatabaseUnavailableError, ProviderError, RunBlockedError. What was
     drafted until then is kept, and a later run does not pay for it again.
     """
-    job = _job(context, drafting)
+    job = await _job(context, drafting)
     end = await fix_end(context, job.source)
     catalog = await job.source.as_of(end)
     targets = await _targets(job, catalog)
@@ -101,19 +105,55 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
     )
 
 
-def _job(context: RunContext, drafting: Drafting) -> Job:
+async def _job(context: RunContext, drafting: Drafting) -> Job:
     run, settings = context.run, drafting.settings()
     llm_profile = settings.llm_profile(run.llm_profile)
+    provider = drafting.provider(llm_profile.name)
+    plan = settings.schedules.get(run.schedule or "")
+    await wait_for_the_day(run, drafting.ledger, drafting.clock, settings.budget, provider)
     return Job(
         context=context,
         drafting=drafting,
         settings=settings,
         source=drafting.source(run.db_profile),
-        provider=drafting.provider(llm_profile.name),
+        provider=provider,
         db_profile=settings.db_profile(run.db_profile),
         llm_profile=llm_profile,
-        plan=settings.schedules.get(run.schedule or ""),
+        plan=plan,
+        instruction=await _instruction(context, drafting, plan),
     )
+
+
+async def _instruction(context: RunContext, drafting: Drafting, plan: Schedule | None) -> str:
+    """Return the schedule's `input_template`, rendered once for the life of the run."""
+    if plan is None or plan.input_template is None:
+        return ""
+    run = context.run
+
+    async def make() -> str:
+        state = await drafting.ledger.read(lambda tx: tx.schedules.get(plan.name))
+        return (
+            render_input(plan, now=run.queued_at, run_number=(state.runs if state else 0) + 1) or ""
+        )
+
+    return await context.remember(f"instruction:{run.id}", make)
+
+
+def render_input(plan: Schedule, *, now: datetime, run_number: int) -> str | None:
+    """Fill in the names of the schedule's `input_template`; None where it has none.
+
+    `{{date}}`, `{{day_of_week}}`, `{{timestamp}}` (seconds since 1970, UTC), `{{run_number}}`.
+    """
+    template = plan.input_template
+    if template is None:
+        return None
+    values = {
+        "date": f"{now:%Y-%m-%d}",
+        "day_of_week": f"{now:%A}",
+        "timestamp": str(int(now.timestamp())),
+        "run_number": str(run_number),
+    }
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values[found.group(1)], template)
 
 
 async def _targets(job: Job, catalog: Catalog) -> Targets:
@@ -130,7 +170,7 @@ async def _targets(job: Job, catalog: Catalog) -> Targets:
 
 async def _carry(job: Job, catalog: Catalog, targets: Targets) -> int:
     """Let renamed objects keep their descriptions; returns how many do."""
-    kept, drafts = await carried_drafts(job.source, catalog, targets.work)
+    kept, drafts, _ = await split(job.source, catalog, targets.work)
     if drafts:
         await put(job, drafts)
     return kept
@@ -148,14 +188,16 @@ async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> A
         budget=job.settings.budget,
         plan=job.plan,
     )
+    ours = await our_texts(job.source)
     tables = anyio.CapacityLimiter(max(2, job.llm_profile.max_concurrency))
-    done = 0
 
     async def one(table: TableWork) -> None:
-        nonlocal done
         async with tables:
-            await _draft_table(job, asker, around, table)
-            done += 1
+            for batch in await batches_of(job, around, ours, table):
+                await job.context.check()
+                answered = await asker.ask(batch, report=job.say)
+                if answered:
+                    await put(job, answered)
 
     async with anyio.create_task_group() as group:
         for table in work:
@@ -164,16 +206,6 @@ async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> A
     if job.context.stopping and asker.tally.held_back:
         raise RunReleasedError("the worker is leaving; another one goes on with this run")
     return asker.tally
-
-
-async def _draft_table(
-    job: Job, asker: Asker, around: Surroundings, work: TableWork
-) -> None:
-    for batch in await batches_of(job, around, work):
-        await job.context.check()
-        answered = await asker.ask(batch, report=job.say)
-        if answered:
-            await put(job, answered)
 
 
 async def put(job: Job, drafts: Sequence[NewDraft]) -> list[Draft]:
@@ -208,8 +240,6 @@ async def _drafts_of(job: Job) -> list[Draft]:
 
 async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
     """Accept what needs no person, and write it back. Flagged and `low` drafts stay queued."""
-    from amxwatch.core.draft import DraftStatus
-
     for draft in drafts:
         if draft.status is DraftStatus.PENDING and is_automatic(draft):
             await accept(job.drafting.ledger, job.drafting.clock, draft.id)
@@ -227,9 +257,7 @@ async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
 
 
 def _summary(drafts: Sequence[Draft], targets: Targets, carried: int, failed: int) -> str:
-    bands = ", ".join(
-        f"{band} {sum(draft.band is band for draft in drafts)}" for band in Band
-    )
+    bands = ", ".join(f"{band} {sum(draft.band is band for draft in drafts)}" for band in Band)
     parts = [f"{len(drafts)} drafted ({bands})"]
     if carried:
         parts.append(f"{carried} taken along by a rename")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Progress:
     error: str | None = None
     detail: str = ""
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """Return what `run --json` prints, one line a step."""
         return {
             "run_id": self.run_id,

@@ -20,6 +20,8 @@ from amxwatch.core.selection import (
     structure_hash,
     without_description,
 )
+from amxwatch.flows.carrying import split
+from amxwatch.flows.described import DESCRIBED, commented
 from amxwatch.flows.pending import pending
 from amxwatch.flows.source import Source
 from amxwatch.flows.watch import look
@@ -28,9 +30,6 @@ from amxwatch.ports.ledger import DraftFilter, Tx
 from amxwatch.settings.schema import Settings
 from amxwatch.triggers import CatalogChange
 
-DESCRIBED = frozenset(
-    {DraftStatus.ACCEPTED, DraftStatus.EDITED, DraftStatus.WRITING, DraftStatus.WRITTEN}
-)
 KNOWN = frozenset({DraftStatus.PENDING, DraftStatus.REJECTED})
 
 
@@ -125,7 +124,7 @@ async def choose(
             raise ScopeError(f"{source.profile}: {'; '.join(missing)}")
         work = await _undescribed(source, catalog, scope)
         objects = len(objects_in_scope(catalog, scope))
-    return await _without_known(source, catalog, work, objects)
+    return await _without_known(source, catalog, work, objects, run)
 
 
 async def _changed(
@@ -144,7 +143,11 @@ async def _changed(
         end=end,
     )
     work = from_changes(found.changes, catalog, Scope.parse(run.scope))
-    return work, len(found.changes)
+    # A renamed object that had no description is drafted like any other.
+    _, _, bare = await split(source, catalog, work)
+    refs = {ref for one in work for ref in one.refs} | bare
+    carried = [carry for one in work for carry in one.carried if carry.ref not in bare]
+    return exactly(catalog, refs, carried), len(found.changes)
 
 
 async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
@@ -161,18 +164,6 @@ async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[
         and comments.get(ref) in (None, draft.written_text, draft.text)
     }
     return without_description(catalog, scope, described, stale)
-
-
-def commented(catalog: Catalog) -> dict[ObjectRef, str]:
-    """Return the comment of each table and column that has one."""
-    found = {}
-    for table in catalog.tables:
-        if table.comment:
-            found[table.ref] = table.comment
-        for column in table.columns:
-            if column.comment:
-                found[table.column_ref(column.name)] = column.comment
-    return found
 
 
 def hashes_of(catalog: Catalog, refs: Iterable[ObjectRef]) -> dict[ObjectRef, str]:
@@ -206,7 +197,7 @@ async def _drafts(
 
 
 async def _without_known(
-    source: Source, catalog: Catalog, work: tuple[TableWork, ...], objects: int
+    source: Source, catalog: Catalog, work: tuple[TableWork, ...], objects: int, run: Run
 ) -> Targets:
     """Leave out what waits for review, or was rejected, with the very same input."""
     refs = [ref for one in work for ref in one.refs]
@@ -215,7 +206,9 @@ async def _without_known(
     def held(tx: Tx) -> set[ObjectRef]:
         drafts = tx.drafts.list(DraftFilter(statuses=KNOWN, db_profile=source.profile))
         return {
-            draft.ref for draft in drafts if hashes.get(draft.ref) == draft.input_hash
+            draft.ref
+            for draft in drafts
+            if hashes.get(draft.ref) == draft.input_hash and draft.run_id != run.id
         }
 
     known = await source.ledger.read(held) if refs else set()

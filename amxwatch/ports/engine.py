@@ -35,6 +35,12 @@ class RunContext(Protocol):
         came. Raises: RunCancelledError, FencedError (what was paid is kept even then).
         """
 
+    async def remember(self, key: str, make: Callable[[], Awaitable[str]]) -> str:
+        """Return the text that is remembered under `key`, else make it and remember it.
+
+        For what costs nothing but must be the same after a recovery. Raises: FencedError.
+        """
+
     async def check(self) -> None:
         """Raise RunCancelledError or FencedError when that is so."""
 

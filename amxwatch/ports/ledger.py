@@ -94,6 +94,8 @@ class DraftFilter:
 
 
 class Runs(Protocol):
+    """The queue and the history."""
+
     def put(self, run: Run) -> bool:
         """Queue a run and say whether it is new.
 
@@ -149,6 +151,11 @@ class Steps(Protocol):
         paid is kept and counted, whoever holds the run by now.
         """
 
+    def recorded(self, key: str) -> str | None: ...
+
+    def keep(self, key: str, run_id: RunId, text: str, at: datetime) -> None:
+        """Record a text that cost nothing. One that is already there stays."""
+
     def forget(self, key: str, run_id: RunId) -> None:
         """Drop the in-flight note of a request that surely was not answered."""
 
@@ -157,6 +164,8 @@ class Steps(Protocol):
 
 
 class Schedules(Protocol):
+    """Runtime state, by name."""
+
     def get(self, name: str) -> ScheduleState | None: ...
     def put(self, state: ScheduleState) -> None: ...
     def drop(self, name: str) -> None: ...
@@ -167,8 +176,15 @@ class Snapshots(Protocol):
     """The log of snapshot deltas: the truth that every cache is replayed from."""
 
     def append(
-        self, profile: str, delta: Delta, *, at: datetime, after: SnapshotNumber | None,
-        tables: int, columns: int, changes: int,
+        self,
+        profile: str,
+        delta: Delta,
+        *,
+        at: datetime,
+        after: SnapshotNumber | None,
+        tables: int,
+        columns: int,
+        changes: int,
     ) -> SnapshotNumber | None:
         """Give the delta the next number; None where the newest is not `after` any more."""
 
@@ -203,7 +219,11 @@ class Objects(Protocol):
 
 
 class Drafts(Protocol):
-    def put(self, profile: str, run_id: RunId, drafts: Sequence[NewDraft], at: datetime) -> list[Draft]:
+    """Everything that was ever proposed."""
+
+    def put(
+        self, profile: str, run_id: RunId, drafts: Sequence[NewDraft], at: datetime
+    ) -> list[Draft]:
         """Put drafts in the review queue; an open draft of the same object is superseded.
 
         Open is pending or in conflict; an event `draft_superseded` is written for each.
@@ -229,9 +249,18 @@ class Drafts(Protocol):
 
 
 class Events(Protocol):
+    """The audit trail; only ever appended to."""
+
     def add(
-        self, action: str, *, at: datetime, schedule: str | None = None, run_id: str | None = None,
-        trigger: str | None = None, db_profile: str | None = None, **detail: object,
+        self,
+        action: str,
+        *,
+        at: datetime,
+        schedule: str | None = None,
+        run_id: str | None = None,
+        trigger: str | None = None,
+        db_profile: str | None = None,
+        **detail: object,
     ) -> None:
         """Append one line. `action` must be in `core.event.ACTIONS`."""
 
@@ -243,6 +272,8 @@ class Events(Protocol):
 
 
 class Sources(Protocol):
+    """How looking at each db profile goes."""
+
     def get(self, profile: str) -> SourceState: ...
     def put(self, state: SourceState) -> None: ...
     def list(self) -> list[SourceState]: ...
@@ -289,6 +320,8 @@ class Tx(Protocol):
 
 
 class Ledger(Protocol):
+    """The whole of it; one function a transaction."""
+
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one transaction in a worker thread; all of it is durable, or none.
 

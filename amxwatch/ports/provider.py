@@ -18,6 +18,10 @@ class Provider(Protocol):
     def priced(self) -> bool:
         """Whether what a request costs is known beforehand (0 counts as known)."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether words come from rules, cost nothing, and need no budget."""
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return one answer; retries of transient failures are made here, a bounded number.
 

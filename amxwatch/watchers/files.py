@@ -12,12 +12,14 @@ import logging
 import os
 import socket
 import threading
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from watchdog.events import (
     DirCreatedEvent,
@@ -40,6 +42,10 @@ from amxwatch.watchers.walk import FileMarks, digest
 __all__ = ["FileMarks", "digest", "watch"]
 
 log = logging.getLogger(__name__)
+
+# watchdog's walk of a new folder and the events from in it may both add the same watch, which
+# it warns of and which is harmless; where warnings are errors, its reader thread would die.
+warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
 
 LOOK_SECONDS = 0.5
 """How often watched folders and critical files are looked at by path."""
@@ -93,9 +99,9 @@ class _Wakes:
         return self
 
     async def __anext__(self) -> str:
+        await anyio.lowlevel.checkpoint()
         while True:
             if (reason := self._take()) is not None:
-                await anyio.lowlevel.checkpoint_if_cancelled()
                 return reason
             await anyio.wait_readable(self._receiver)
 
@@ -254,6 +260,11 @@ async def watch(
             group.start_soon(_look_again, watching, wakes, clock, walk_seconds, limiter)
             yield wakes
             group.cancel_scope.cancel()
+    except ExceptionGroup as errors:
+        # What the caller's own block raises comes out as it was: it knows of no task group.
+        if len(errors.exceptions) > 1:
+            raise
+        raise errors.exceptions[0] from None
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(watching.stop, limiter=limiter)

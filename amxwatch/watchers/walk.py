@@ -131,6 +131,8 @@ def _matching(root: Path, pattern: str) -> Iterator[str]:
     parts = [part for part in pattern.replace("\\", "/").split("/") if part not in ("", ".")]
     while parts and not _is_glob(parts[0]) and len(parts) > 1:
         start = os.path.normpath(f"{start}/{parts.pop(0)}")
+    if parts and not _is_glob(parts[0]) and Path(start, parts[0]).is_dir():
+        parts += ["**"]
     yield from _below(start, parts, frozenset())
 
 
@@ -159,15 +161,12 @@ def _below(folder: str, parts: list[str], above: frozenset[tuple[int, int]]) -> 
         if first == "**" and _is_folder(entry):
             yield from _below(entry.path, parts, above | {here})
         elif first != "**" and fnmatch.fnmatchcase(entry.name, first):
-            yield from _step(entry.path, rest, above | {here} if rest else above)
+            yield from _step(entry.path, rest, above | {here})
 
 
 def _step(path: str, rest: list[str], above: frozenset[tuple[int, int]]) -> Iterator[str]:
     if rest:
         yield from _below(path, rest, above)
-    elif Path(path).is_dir():
-        if not above:  # the pattern itself names a folder: all of it is meant
-            yield from _below(path, ["**", "*"], above)
     else:
         yield path
 

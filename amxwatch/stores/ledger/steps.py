@@ -42,6 +42,14 @@ class SqlSteps:
         self._connection.execute(insert(request), {**done, **cost})
         return self._count(run_id, paid)
 
+    def recorded(self, key: str) -> str | None:
+        return self._reply(key)
+
+    def keep(self, key: str, run_id: RunId, text: str, at: datetime) -> None:
+        if self._reply(key) is None:
+            done = {"run_id": run_id, "key": key, "at": at, "reply": text}
+            self._connection.execute(insert(step), done)
+
     def forget(self, key: str, run_id: RunId) -> None:
         self._connection.execute(
             delete(flight).where(flight.c.run_id == run_id, flight.c.key == key)
