@@ -9,7 +9,7 @@ import click
 
 from amxwatch import __version__
 from amxwatch.cli.spelling import translated
-from amxwatch.cli.tree import Entry, LazyGroup, add_everywhere
+from amxwatch.cli.tree import JSON_KEY, Entry, LazyGroup, add_everywhere
 
 COMMANDS: dict[str, dict[str, Entry]] = {
     "Start": {
@@ -66,7 +66,8 @@ def app(ctx: click.Context) -> int | None:
         from amxwatch.cli.repl import loop
 
         return loop(ctx)
-    click.echo(ctx.get_help())
+    if not ctx.meta.get(JSON_KEY):
+        click.echo(ctx.get_help())
     raise click.UsageError("no command was given, and the prompt needs a terminal")
 
 

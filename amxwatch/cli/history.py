@@ -59,24 +59,14 @@ async def _list(
         desk.out.say("No run yet.")
         return
     desk.out.table(
-        [
-            "run",
-            "status",
-            "trigger",
-            "db",
-            Column("drafted", right=True),
-            Column("cost", right=True),
-            "summary",
-        ],
+        [Column("run", rigid=True), "status", "trigger", Column("cost", right=True), "summary"],
         [
             [
                 run.id,
                 run.status,
                 run.schedule or run.trigger,
-                run.db_profile,
-                run.drafted,
                 dollars(run.cost_usd, requests=run.requests),
-                cut(run.error or run.summary, 60),
+                cut(run.error or run.summary, 80),
             ]
             for run in runs
         ],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +14,7 @@ from amxwatch.cli.output import Column, Output, cut, shown
 from amxwatch.cli.session import Desk, is_json, writing
 from amxwatch.cli.terminal import ask, pick, require
 from amxwatch.core.draft import Band, Draft, DraftEvent, DraftId, DraftStatus
-from amxwatch.core.errors import AmxwatchError
+from amxwatch.core.errors import AmxwatchError, TransitionError, UsageError
 from amxwatch.flows import manual, review
 from amxwatch.flows.review import Strategy
 
@@ -83,17 +84,30 @@ def _tell(out: Output, tally: review.Tally) -> None:
 async def accept_one(number: int, choice: int, text: str | None, desk: Desk) -> None:
     """Accept one draft: an alternative, or the reviewer's own text."""
     install, draft_id = desk.install, DraftId(number)
-    if text is not None:
-        draft = await review.edit(install.ledger, install.clock, draft_id, text)
-    else:
-        draft = await review.accept(install.ledger, install.clock, draft_id, choice=choice)
+    with _still_open(number):
+        if text is not None:
+            draft = await review.edit(install.ledger, install.clock, draft_id, text)
+        else:
+            draft = await review.accept(install.ledger, install.clock, draft_id, choice=choice)
     desk.out.document(draft_document(draft))
     desk.out.say(f"✓ {draft.status}: {shown(draft.ref)}: {shown(draft.text)}")
 
 
+@contextmanager
+def _still_open(number: int) -> Iterator[None]:
+    """Say plainly that a draft was answered before. Raises: UsageError."""
+    try:
+        yield
+    except TransitionError:
+        raise UsageError(
+            f"draft {number} does not wait for review any more; see: amxwatch review --list"
+        ) from None
+
+
 async def reject_one(number: int, desk: Desk) -> None:
     """Turn one draft down."""
-    draft = await review.reject(desk.install.ledger, desk.install.clock, DraftId(number))
+    with _still_open(number):
+        draft = await review.reject(desk.install.ledger, desk.install.clock, DraftId(number))
     desk.out.document(draft_document(draft))
     desk.out.say(f"✗ rejected: {shown(draft.ref)}")
 

@@ -5,7 +5,7 @@
 agreement  0.6 + 0.4 x the mean likeness of the alternatives in pairs (their sets of words);
            0.85 for a single one, which agrees with nothing
 basis      what the draft rests on, checked against what is there to rest on
-doubts     x 0.6 where the drafter is unsure, x 0.8 where the reply was cut
+doubts     x 0.5 where the drafter is unsure, x 0.8 where the reply was cut
 
 The product of agreement and probability does better than either alone (arXiv 2502.04964); what
 a model says of its own certainty is too rosy (2306.13063), so `unsure` only ever lowers.
@@ -37,7 +37,7 @@ BASIS = {
 """What a draft that rests on it is worth, at best."""
 
 ALONE = 0.85
-UNSURE = 0.6
+UNSURE = 0.5
 CUT = 0.8
 _BELOW = 0.01
 """How far under the threshold a capped draft is put."""

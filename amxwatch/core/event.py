@@ -48,7 +48,7 @@ ACTIONS: dict[str, str] = {
     "comment_failed": "the database refused a comment; it stays queued",
     "comment_conflict": "someone else changed the comment since the draft; nothing was written",
     "comment_undone": "a written comment was put back to what it was",
-    "budget_warning": "spending passed a limit under `on_limit = \"warn\"`",
+    "budget_warning": 'spending passed a limit under `on_limit = "warn"`',
 }
 """Every action name and what it says. Public: scripts and dashboards rely on them."""
 

@@ -41,7 +41,7 @@ dte date, dtl detail, dtls details, dtm date and time, dttm date and time, dur d
 edu education, eff effective, elev elevation, elig eligible, eml email, emp employee,
 enc encounter, env environment, eom end of month, eoy end of year, eqp equipment, equip equipment,
 err error, esc escalation, est estimated, eth ethnicity, eval evaluation, evt event,
-exc exception, exch exchange, exec execution, exp expiration, expr expiration, ext extension,
+exc exception, exch exchange, exec execution, exp expiration, expr expiration, ext external,
 fac facility, fcst forecast, fct fact, fin financial, fk foreign key, flg flag, fmt format,
 fname first name, freq frequency, frst first, fst first, func function, fwd forward, gend gender,
 geo geographic, gndr gender, govt government, grp group, hdr header, hh household, hist history,
@@ -87,7 +87,8 @@ txt text, typ type, tz time zone, uid user identifier, univ university, uom unit
 upd updated, updt updated, usr user, util utilization, val value, var variable, veh vehicle,
 ver version, vers version, vis visit, vndr vendor, vol volume, vrfd verified, vst visit,
 wgt weight, wh warehouse, whs warehouse, whse warehouse, wk week, wkly weekly, wrk work,
-wt weight, xfer transfer, xref cross-reference, yr year, yrly yearly, yrs years, ytd year to date
+wt weight, xfer transfer, xref cross-reference, yr year,
+stts status, grs gross, lftm lifetime, reord reorder, yrly yearly, yrs years, ytd year to date
 """)
 """Abbreviation -> what it stands for, in lower case."""
 
@@ -222,6 +223,7 @@ visitor visits vital voice void volume vote voucher wage wait waiting wallet war
 warning warranty waste water wave way weather web website week weekday weekend weekly weight west
 wholesale width window winner wire with withdrawal word words work worker workflow working
 workplace workspace world worth write writer year yearly years yes yield zero zip zone
+lineage salesperson backorder acknowledge microbiology carton pallet nick
 """)
 """English words that turn up in names, in lower case, mostly singular."""
 
@@ -236,3 +238,10 @@ analytics business canvas gas goods headquarters logistics means minus news plus
 species statistics status
 """)
 """Words that end in s and are no plural, or have no singular of the same meaning."""
+
+IRREGULAR: dict[str, str] = _pairs("""
+people person, children child, men man, women woman, feet foot, mice mouse, teeth tooth,
+criteria criterion, indices index, matrices matrix, vertices vertex, analyses analysis,
+diagnoses diagnosis, bases basis
+""")
+"""Plural -> singular, where no rule tells."""

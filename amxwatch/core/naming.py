@@ -10,7 +10,15 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from amxwatch.core.lexicon import ABBREVIATIONS, ACRONYMS, PARTICIPLES, UNCHANGED, UNITS, WORDS
+from amxwatch.core.lexicon import (
+    ABBREVIATIONS,
+    ACRONYMS,
+    IRREGULAR,
+    PARTICIPLES,
+    UNCHANGED,
+    UNITS,
+    WORDS,
+)
 
 VOWELS = frozenset("aeiouy")
 
@@ -43,7 +51,7 @@ def read_name(name: str, near: tuple[str, ...] = ()) -> Reading:
     An unknown token that is a shortening of exactly one near word is read as that word.
     """
     tokens = split_name(name)
-    unit = UNITS.get(tokens[-1].lower()) if len(tokens) > 1 else None
+    unit = _unit(tokens)
     if unit:
         tokens = tokens[:-1]
     words: list[str] = []
@@ -51,10 +59,17 @@ def read_name(name: str, near: tuple[str, ...] = ()) -> Reading:
     shouting = name.upper() == name
     for token in tokens:
         read = _expand(token, near, shouting=shouting)
-        words += read or (token if token.isupper() and not shouting else token.lower(),)
+        words += read or (token if token.isupper() else token.lower(),)
         if read is None:
             unknown.append(token)
     return Reading(words=tuple(words), unit=unit, unknown=tuple(unknown))
+
+
+def _unit(tokens: list[str]) -> str | None:
+    """Return the unit that ends a name; `rate_to_eur` says where to, and no unit."""
+    if len(tokens) < 2 or tokens[-2].lower() in {"to", "from", "per", "by", "of", "no", "num"}:
+        return None
+    return UNITS.get(tokens[-1].lower())
 
 
 def split_name(name: str) -> list[str]:
@@ -78,6 +93,8 @@ def is_participle(word: str) -> bool:
 
 def singular(word: str) -> str:
     """Return the singular of an English plural; other words come back as they are."""
+    if word in IRREGULAR:
+        return IRREGULAR[word]
     if word in UNCHANGED or len(word) < 4 or word.endswith(("ss", "us", "is")):
         return word
     for ending, instead in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch")):

@@ -143,6 +143,11 @@ def key_of(evidence: ColumnEvidence | TableEvidence) -> str:
     return f"#column_{evidence.ordinal}"
 
 
+def names_known(subject: Subject) -> bool:
+    """Whether every part of the object's name could be read."""
+    return not subject.facts.get("unread")
+
+
 def narrow(request: CompletionRequest, keys: Collection[str]) -> CompletionRequest:
     """Ask again about some of the keys only. The request differs even where it keeps them all.
 
@@ -212,6 +217,7 @@ def _asked(subject: Subject) -> dict[str, object]:
 
 
 def _table_facts(table: TableEvidence, detail: Detail) -> dict[str, object]:
+    reading = read_name(table.ref.table)
     siblings = [_cap(column.ref.column, "name") for column in table.columns]
     described = {
         _cap(column.ref.column, "name"): _cap(column.description, "comment")
@@ -222,7 +228,8 @@ def _table_facts(table: TableEvidence, detail: Detail) -> dict[str, object]:
         "object": table.type.value,
         "schema": _cap(table.ref.schema, "name"),
         "name": _cap(table.ref.table, "name"),
-        "words": read_name(table.ref.table).text,
+        "words": reading.text,
+        "unread": list(reading.unknown),
         "comment": _cap(table.comment, "comment"),
         "accepted_description": _cap(table.description, "comment"),
         "columns": siblings[: _SIBLINGS[detail]],

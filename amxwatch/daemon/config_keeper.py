@@ -28,7 +28,8 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
     """
     folder = install.folder
     reloader = Reloader(folder.path, install.clock, install.loaded)
-    async with watch([folder.path, folder.schedules], clock=install.clock) as wakes:
+    paths = [folder.path, folder.schedules]
+    async with watch(paths, clock=install.clock, only=("*.toml",)) as wakes:
         while True:
             found = await reloader.check()
             if isinstance(found, Loaded):

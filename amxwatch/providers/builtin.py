@@ -34,6 +34,10 @@ class Builtin:
         return f"builtin/{VERSION}"
 
     @property
+    def is_free(self) -> bool:
+        return True
+
+    @property
     def priced(self) -> bool:
         return True
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import inflect
 
 from amxwatch.core.evidence import Basis
+from amxwatch.core.lexicon import IRREGULAR, UNCHANGED
 from amxwatch.core.naming import read_name, singular
+
+_ONE = {one: many for many, one in IRREGULAR.items()}
 
 LAYERS = frozenset(
     {"staging", "dimension", "fact", "table", "master", "data", "reference", "view", "temporary"}
@@ -34,15 +37,15 @@ def _english() -> inflect.engine:
 def plural(phrase: str) -> str:
     """Return the plural of a phrase, by its last word."""
     head, _, last = phrase.rpartition(" ")
-    if singular(last) != last:
-        return phrase
-    many = str(_english().plural_noun(last) or last)  # type: ignore[arg-type]  # inflect's own str
+    if singular(last) != last or last in UNCHANGED or last in IRREGULAR.values():
+        return phrase if last not in _ONE else f"{head} {_ONE[last]}".strip()
+    many = str(_english().plural_noun(last) or last)
     return f"{head} {many}".strip()
 
 
 def with_article(phrase: str) -> str:
     """Put a or an before a phrase."""
-    return str(_english().a(phrase)) if phrase else phrase  # type: ignore[arg-type]  # as above
+    return str(_english().a(phrase)) if phrase else phrase
 
 
 def entity(table_name: str) -> str:
@@ -50,6 +53,11 @@ def entity(table_name: str) -> str:
     words = [word for word in read_name(table_name).words if word not in LAYERS]
     words = words or list(read_name(table_name).words) or [table_name]
     return " ".join([*words[:-1], singular(words[-1])])
+
+
+def owned(phrase: str) -> str:
+    """Return the possessive: the order's, the news'."""
+    return f"{phrase}'" if phrase.endswith("s") else f"{phrase}'s"
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:

@@ -86,6 +86,10 @@ class OpenAIProvider:
         return f"{self._spec.provider}/{self._spec.model}"
 
     @property
+    def is_free(self) -> bool:
+        return False
+
+    @property
     def priced(self) -> bool:
         return self._prices.is_known
 
@@ -138,9 +142,7 @@ class OpenAIProvider:
             tries.dialect = tries.dialect.with_looser_form() or tries.dialect
         wait = failure.retry_after
         if wait is None:
-            wait = backoff(
-                tries.failures, first=FIRST_WAIT, cap=LONGEST_WAIT, key=request.prompt
-            )
+            wait = backoff(tries.failures, first=FIRST_WAIT, cap=LONGEST_WAIT, key=request.prompt)
         spent = timedelta(seconds=self._clock.monotonic() - tries.began)
         if tries.failures >= MAX_TRIES or spent + wait > PATIENCE:
             raise ProviderUnavailableError(self._said(failure), retry_after=failure.retry_after)

@@ -34,7 +34,7 @@ WAIT_SECONDS = 60
 CONFIG = """\
 # The demo's config. The daemon applies an edit within a second of the save.
 [db_profiles.shop]
-url = "duckdb:///shop.duckdb"
+url = "duckdb:///warehouse.duckdb"
 
 [daemon]
 poll_seconds = 2
@@ -60,7 +60,7 @@ class Stage:
 
     @property
     def database(self) -> Path:
-        return self.folder / "shop.duckdb"
+        return self.folder / "warehouse.duckdb"
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "amxwatch", "--config-dir", str(self.folder), *words]

@@ -57,30 +57,26 @@ class PostgresReader:
         return moment, str(fingerprint)
 
     def _read(self, connection: Connection) -> Catalog:
-        for attempt in range(1, READ_TRIES + 1):
-            is_last = attempt == READ_TRIES
-            try:
-                with self._session.transaction(connection, read_only=True):
-                    before = self._look(connection)[1]
-                    parts = _read_parts(connection)
-                with self._session.transaction(connection, read_only=True):
-                    settled = self._gate_in(connection) == before
-            except (psycopg.errors.InternalError_, psycopg.ProgrammingError):
-                # A view (or what it names) was dropped after our snapshot was taken.
-                if is_last:
-                    raise
-                continue
-            if settled or is_last or not parts.definitions:
-                # On the last try DDL is simply going on; the gate has moved, so the next poll
-                # reads again.
-                return _assemble(parts)
-        raise AssertionError("the last attempt returns or raises")
+        """Read until nothing moved meanwhile, at most `READ_TRIES` times.
 
-    def _gate_in(self, connection: Connection) -> str:
-        moment = _value(connection, "moment")
-        if self._seen is not None and moment is not None and moment == self._seen[0]:
-            return self._seen[1]
-        return self._look(connection)[1]
+        On the last try DDL is simply going on: views that vanish are left out, and the gate has
+        moved, so the next poll reads again.
+        """
+        for _ in range(READ_TRIES - 1):
+            try:
+                parts, before = self._read_once(connection, one_by_one=False)
+            except (psycopg.errors.InternalError_, psycopg.ProgrammingError):
+                # A view, or what it names, was dropped after our snapshot was taken.
+                continue
+            if not parts.definitions or self._gate(connection) == before:
+                return _assemble(parts)
+        parts, _ = self._read_once(connection, one_by_one=True)
+        return _assemble(parts)
+
+    def _read_once(self, connection: Connection, *, one_by_one: bool) -> tuple[_Parts, str]:
+        with self._session.transaction(connection, read_only=True):
+            fingerprint = self._look(connection)[1]
+            return _read_parts(connection, one_by_one=one_by_one), fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,21 +98,26 @@ def _value(connection: Connection, query: str) -> str | None:
     return value
 
 
-def _read_parts(connection: Connection) -> _Parts:
+def _read_parts(connection: Connection, *, one_by_one: bool) -> _Parts:
     schemas = {
         oid: Schema(name=name, comment=comment)
         for oid, name, comment in connection.execute(QUERIES["schemas"])
     }
     relations = connection.execute(QUERIES["relations"], [list(schemas)]).fetchall()
     oids = [row[0] for row in relations]
+    columns = _columns(connection, oids)
+    keys = _keys(connection, oids)
+    source = _source(connection)
+    # Last, because it takes shared locks on what the views name.
+    views = [row[0] for row in relations if row[3] in TYPES]
+    definitions = (_definitions_apart if one_by_one else _definitions)(connection, views)
     return _Parts(
-        source=_source(connection),
+        source=source,
         schemas=schemas,
-        relations=relations,
-        columns=_columns(connection, oids),
-        keys=_keys(connection, oids),
-        # Last, because it takes shared locks on what the views name.
-        definitions=_definitions(connection, [row[0] for row in relations if row[3] in TYPES]),
+        relations=[row for row in relations if row[3] not in TYPES or row[0] in definitions],
+        columns=columns,
+        keys=keys,
+        definitions=definitions,
     )
 
 
@@ -190,6 +191,18 @@ def _definitions(connection: Connection, oids: list[int]) -> dict[int, str]:
     if len(texts) < len(oids):
         raise psycopg.errors.UndefinedTable("a view was dropped while it was read")
     return texts
+
+
+def _definitions_apart(connection: Connection, oids: list[int]) -> dict[int, str]:
+    """Read views one at a time; one that is gone by now is absent."""
+    found: dict[int, str] = {}
+    for oid in oids:
+        try:
+            with connection.transaction():
+                found |= _definitions(connection, [oid])
+        except (psycopg.errors.InternalError_, psycopg.ProgrammingError):
+            continue
+    return found
 
 
 def _assemble(parts: _Parts) -> Catalog:

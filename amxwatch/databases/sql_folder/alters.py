@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
+from amxwatch.core.catalog import ObjectType
 from amxwatch.databases.sql_folder import columns
 from amxwatch.databases.sql_folder.creates import Parse
-from amxwatch.databases.sql_folder.dialects import fold
+from amxwatch.databases.sql_folder.dialects import fold, fold_column
 from amxwatch.databases.sql_folder.edits import (
     AddColumn,
     AddKey,
@@ -18,6 +19,7 @@ from amxwatch.databases.sql_folder.edits import (
     Edit,
     Name,
     PutColumn,
+    PutTable,
     RenameColumn,
     RenameKey,
     RenameSchema,
@@ -27,11 +29,13 @@ from amxwatch.databases.sql_folder.edits import (
     SwapTables,
 )
 from amxwatch.databases.sql_folder.headlines import MODIFIERS
+from amxwatch.databases.sql_folder.queries import Query
 from amxwatch.databases.sql_folder.tokens import (
     Tokens,
     UnreadableError,
     actions_of,
     read_parts,
+    read_text,
     skip_words,
     table_name,
     word,
@@ -51,12 +55,19 @@ _PASSING = frozenset(
 )
 """First words of ALTER TABLE actions that leave columns, keys and comments as they are."""
 
+_COLUMN_OPTIONS = frozenset({"SET", "RESET", "ADD", "DROP", "RESTART", "REMOVE", "OPTIONS"})
+_VERBS = frozenset({"ADD", "DROP", "ALTER", "MODIFY", "CHANGE", "RENAME"})
+
 _NOT_COLUMNS = frozenset(
     {"CONSTRAINT", "INDEX", "KEY", "FULLTEXT", "SPATIAL", "PARTITION", "PARTITIONS"}
     | {"CHECK", "EXCLUDE", "SEARCH", "ROW", "PROJECTION", "STATISTICS", "TAG", "PERIOD"}
     | {"TRIGGER", "TTL", "SETTING", "SUBPARTITION", "DATA"}
 )
 """Second words of ADD, DROP, ALTER, MODIFY, RENAME that leave columns alone."""
+
+
+class NotKnownError(Exception):
+    """An action changes columns in a form that is not read here."""
 
 
 def actions_after(tokens: Tokens, at: int) -> list[Tokens]:
@@ -70,7 +81,10 @@ def read_change(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tu
     if isinstance(tree, exp.Drop):
         return tuple(_drops(tree))
     if isinstance(tree, exp.Alter):
-        return _alter(tree, dialect)
+        try:
+            return _alter(tree, dialect)
+        except NotKnownError as error:
+            raise UnreadableError("this form of ALTER is not known", tokens[0]) from error
     if word(tokens, 0) == "DROP":
         raise UnreadableError("this form of DROP is not known", tokens[0])
     return _by_tokens(tokens, text, dialect, parse)
@@ -108,7 +122,7 @@ def _action(action: exp.Expr, name: Name, options: list[exp.Expr], dialect: Dial
         return [_rename(action, name, options)]
     if isinstance(action, exp.ColumnDef | exp.AlterColumn | exp.ModifyColumn | exp.RenameColumn):
         return _on_column(action, name, dialect)
-    return _on_whole(action, name)
+    return _on_whole(action, name, dialect)
 
 
 def _on_column(
@@ -127,7 +141,7 @@ def _on_column(
             return [_modify(action, name, dialect)]
 
 
-def _on_whole(action: exp.Expr, name: Name) -> list[Edit]:
+def _on_whole(action: exp.Expr, name: Name, dialect: Dialect) -> list[Edit]:
     match action:
         case exp.AddConstraint():
             keys = [key for item in action.expressions for key in columns.read_keys(item)]
@@ -140,6 +154,12 @@ def _on_whole(action: exp.Expr, name: Name) -> list[Edit]:
             return [SwapTables(name=name, other=columns.name_of(action.this))]
         case exp.AlterSet():
             return _set_comment(action, name)
+        case exp.Query():
+            query = Query(action, dialect, names=())
+            kind = ObjectType.VIEW
+            return [PutTable(name=name, type=kind, query=query, keeps_comments=True)]
+        case exp.Command() | exp.ReplaceColumns():
+            raise NotKnownError
     return []
 
 
@@ -247,6 +267,8 @@ def _by_tokens(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tup
         return tuple(_lone(actions[0], name, dialect)) if actions else ()
     found: list[Edit] = []
     for action in actions:
+        if word(action, 0) not in _VERBS and word(actions[0], 0) in _PASSING:
+            continue  # a further item of SET (a = 1, b = 2), not a further action
         tree = parse([*tokens[:at], *action], text, dialect)
         if isinstance(tree, exp.Alter):
             found += _alter(tree, dialect)
@@ -268,6 +290,17 @@ def _schema_action(name: str, actions: list[Tokens], dialect: Dialect) -> tuple[
     return ()
 
 
+def _column_options(action: Tokens, name: Name, dialect: Dialect) -> SetComment | None:
+    """Read BigQuery's ALTER COLUMN x SET OPTIONS (description = 'text')."""
+    words = [word(action, at) for at in range(len(action))]
+    if words[:2] != ["ALTER", "COLUMN"] or "DESCRIPTION" not in words:
+        return None
+    parts, _ = read_parts(action, 2)
+    text = read_text(action, words.index("DESCRIPTION") + 2)
+    column = fold_column(dialect, parts[0].text, quoted=parts[0].quoted) if parts else ""
+    return SetComment(schema=name[0], table=name[1], column=column, text=text)
+
+
 def _lone(action: Tokens, name: Name, dialect: Dialect) -> list[Edit]:
     first, second, third = word(action, 0), word(action, 1), word(action, 2)
     if first == "SET" and second == "SCHEMA":
@@ -280,11 +313,11 @@ def _lone(action: Tokens, name: Name, dialect: Dialect) -> list[Edit]:
         if old and new:
             old_name, to = (table_name(part, dialect)[1] for part in (old, new))
             return [RenameKey(table=name, name=old_name, to=to)]
-    if first in _PASSING or (
-        first in ("ADD", "DROP", "ALTER", "MODIFY", "RENAME") and second in _NOT_COLUMNS
-    ):
+    if first in _PASSING or (first in _VERBS and second in _NOT_COLUMNS):
         return []
+    if (comment := _column_options(action, name, dialect)) is not None:
+        return [comment]
     after = word(action, 3) if second == "COLUMN" else third
-    if first in ("ALTER", "MODIFY") and after in ("SET", "RESET", "ADD", "DROP", "RESTART"):
+    if first in ("ALTER", "MODIFY") and after in _COLUMN_OPTIONS:
         return []  # SET STATISTICS, SET STORAGE, ADD GENERATED …: forms that sqlglot does not know
     raise UnreadableError("this form of ALTER is not known", action[0])

@@ -151,6 +151,8 @@ class Assembly:
         table = tables.add_columns(table, edit.columns)
         if edit.query is not None:
             table = self._queried(table, edit)
+        if edit.keeps_comments and name in self._tables:
+            table = tables.with_comments_of(table, self._tables[name])
         self.held.discard(name)
         self._tables[name] = table
         self._tables[name] = self._keyed(table, edit.keys)

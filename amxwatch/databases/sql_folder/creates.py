@@ -11,7 +11,9 @@ from sqlglot.tokenizer_core import TokenType
 
 from amxwatch.core.catalog import Column, ObjectType
 from amxwatch.databases.sql_folder import columns
+from amxwatch.databases.sql_folder.dialects import is_psql
 from amxwatch.databases.sql_folder.edits import Copy, Edit, PutSchema, PutTable
+from amxwatch.databases.sql_folder.headlines import MODIFIERS
 from amxwatch.databases.sql_folder.queries import Query
 from amxwatch.databases.sql_folder.tokens import (
     Tokens,
@@ -32,7 +34,7 @@ def read_create(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tu
     if isinstance(tree, exp.Command):
         if (schema := _bare_schema(tokens, dialect)) is not None:
             return (schema,)
-        tree = _without_tail(tokens, text, dialect, parse)
+        tree = _without_tail(_plain(tokens), text, dialect, parse)
     if not isinstance(tree, exp.Create):
         raise UnreadableError("this form of CREATE is not known", tokens[0])
     if tree.kind in ("SCHEMA", "DATABASE"):
@@ -43,13 +45,24 @@ def read_create(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tu
 
 
 def _without_data_clause(tokens: Tokens) -> Tokens:
-    """Drop WITH [NO] DATA, with which pg_dump ends every materialized view."""
-    if word(tokens, len(tokens) - 1) != "DATA":
-        return tokens
-    for size in (2, 3):
-        if word(tokens, len(tokens) - size) == "WITH":
-            return tokens[:-size]
+    """Drop a view's last clause: pg_dump writes WITH NO DATA, which sqlglot refuses."""
+    for tail in _TAILS:
+        if [word(tokens, at) for at in range(len(tokens) - len(tail), len(tokens))] == tail:
+            return tokens[: -len(tail)]
     return tokens
+
+
+_TAILS = [
+    tail.split()
+    for tail in (
+        "WITH NO DATA",
+        "WITH DATA",
+        "WITH CHECK OPTION",
+        "WITH LOCAL CHECK OPTION",
+        "WITH CASCADED CHECK OPTION",
+        "WITH READ ONLY",
+    )
+]
 
 
 def _bare_schema(tokens: Tokens, dialect: Dialect) -> PutSchema | None:
@@ -60,6 +73,13 @@ def _bare_schema(tokens: Tokens, dialect: Dialect) -> PutSchema | None:
     at = skip_words(tokens, at + 1, frozenset({"IF", "NOT", "EXISTS", "AUTHORIZATION"}))
     parts, _ = read_parts(tokens, at)
     return PutSchema(name=table_name(parts, dialect)[1]) if parts else None
+
+
+def _plain(tokens: Tokens) -> Tokens:
+    """Drop words such as FOREIGN, with which sqlglot reads no column."""
+    kind = skip_words(tokens, 1, MODIFIERS)
+    kept = [token for token in tokens[1:kind] if token.text.upper() == "MATERIALIZED"]
+    return [tokens[0], *kept, *tokens[kind:]]
 
 
 def _without_tail(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> exp.Expr:
@@ -73,6 +93,7 @@ def _without_tail(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> 
             if depth == 0 and at + 1 < len(tokens):
                 if _starts_statement(tokens[at + 1 :]):
                     raise UnreadableError("a semicolon is missing before this", tokens[at + 1])
+                # What follows the columns is how they are stored, which no catalog shows.
                 return parse(tokens[: at + 1], text, dialect)
     raise UnreadableError("this form of CREATE is not known", tokens[0])
 
@@ -97,6 +118,9 @@ def _put_table(tree: exp.Create, dialect: Dialect) -> PutTable:
         copies=_copies(tree, parts.likes, properties),
         query=Query(query, dialect, names=listed) if query is not None else None,
         only_new=bool(tree.args.get("exists")),
+        keeps_comments=is_view
+        and bool(tree.args.get("replace"))
+        and is_psql(columns.dialect_name(dialect)),
     )
 
 

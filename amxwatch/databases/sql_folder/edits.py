@@ -24,7 +24,11 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class PutTable:
-    """CREATE TABLE, VIEW or MATERIALIZED VIEW. Ordinals are given when it is applied."""
+    """CREATE TABLE, VIEW or MATERIALIZED VIEW. Ordinals are given when it is applied.
+
+    `only_new` leaves an existing one as it is (IF NOT EXISTS); `keeps_comments` is for what
+    changes a view and does not make a new one.
+    """
 
     name: Name
     type: ObjectType
@@ -34,6 +38,7 @@ class PutTable:
     copies: tuple[Copy, ...] = ()
     query: Query | None = None
     only_new: bool = False
+    keeps_comments: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

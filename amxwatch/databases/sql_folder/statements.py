@@ -138,7 +138,9 @@ def _parsing(tokens: list[Token], text: str) -> Iterator[None]:
 def _place(error: ParseError, tokens: list[Token]) -> tuple[str, int]:
     """Return what sqlglot expected, and the offset of the token that it names."""
     first = error.errors[0] if error.errors else {}
-    description = str(first.get("description") or "it does not parse").split(" for <class")[0]
+    description = str(first.get("description") or "it does not parse").split(" but got <")[0]
+    if description.startswith("Required keyword"):
+        description = "something is missing here"
     line, column = first.get("line"), first.get("col")
     named = (token.start for token in tokens if (token.line, token.col) == (line, column))
     return description, next(named, 0)

@@ -155,6 +155,13 @@ def set_comment(table: Table, column: str, text: str | None) -> Table:
     return replace(table, columns=tuple(columns))
 
 
+def with_comments_of(table: Table, before: Table) -> Table:
+    """Keep the comments of the version before, where the new one says nothing."""
+    known = {column.name: column.comment for column in before.columns}
+    columns = (replace(c, comment=c.comment or known.get(c.name)) for c in table.columns)
+    return replace(table, comment=table.comment or before.comment, columns=tuple(columns))
+
+
 def copied(table: Table, source: Table, copy: Copy) -> Table:
     """Take over another table's columns, and its keys and comments where asked."""
     columns = tuple(

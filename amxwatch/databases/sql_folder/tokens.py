@@ -55,10 +55,13 @@ def is_name(token: Token) -> bool:
 
 
 def word(tokens: Tokens, at: int) -> str:
-    """Return the token in upper case; empty at the end, and for quoted names and strings."""
-    if at >= len(tokens) or tokens[at].token_type in (_TEXTS | {TokenType.IDENTIFIER}):
+    """Return the token in upper case; empty at the end, and for quoted names and strings.
+
+    Of a token that is several words (PARTITION BY) the first.
+    """
+    if not 0 <= at < len(tokens) or tokens[at].token_type in (_TEXTS | {TokenType.IDENTIFIER}):
         return ""
-    return tokens[at].text.upper()
+    return tokens[at].text.upper().partition(" ")[0]
 
 
 def skip_words(tokens: Tokens, at: int, words: frozenset[str]) -> int:
