@@ -39,9 +39,9 @@ POLL_SECONDS = 0.5
 def events(
     follow: bool, limit: int, run_id: str | None, schedule: str | None, after: int | None
 ) -> None:
-    """Show the audit trail, oldest first.
+    """Show the audit trail.
 
-    With --json each event is one compact line.
+    The oldest event comes first. With --json each event is one compact line.
     """
     reading(partial(_events, follow, limit, run_id, schedule, after))
 

@@ -95,9 +95,10 @@ def run_apply(
 @click.command()
 @click.argument("run_id", metavar="RUN")
 def cancel(run_id: str) -> None:
-    """Stop a run: at once where it waits, at its next step where it goes on.
+    """Stop a run.
 
-    RUN is an id or the beginning of one.
+    One that waits stops at once, one that goes on at its next step. RUN is an id or the
+    beginning of one.
     """
     writing(partial(_cancel, run_id))
 

@@ -65,6 +65,8 @@ def is_phone(value: str) -> bool:
     """Whether a text is written like a phone number, with a plus sign or separators."""
     if not re.fullmatch(r"\+?\(?\d[\d\s().\-/]{5,22}", value):
         return False
+    if re.fullmatch(r"\d+\.\d+", value):
+        return False
     digits = sum(char.isdigit() for char in value)
     return 7 <= digits <= 15 and (value.startswith("+") or not value.isdigit())
 

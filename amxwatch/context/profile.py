@@ -77,7 +77,8 @@ def column_statistics(
 ) -> ColumnStatistics:
     """Reduce one column's values; `totals` are exact counts over `row_count` rows."""
     seen = _Seen.of(values)
-    hints = formats(seen.texts[:_FORMAT_ROWS])
+    # Numbers are written like phone numbers by chance; long ones may still be card numbers.
+    hints = formats([t for t in seen.texts[:_FORMAT_ROWS] if seen.kind != "number" or len(t) > 12])
     is_private = looks_personal(name) or bool(set(hints) & PERSONAL_FORMATS)
     counts = Counter(seen.texts)
     is_enum = _is_enum(name, seen, counts, totals) and not is_private
@@ -170,7 +171,9 @@ def _kind(value: object) -> str:
 
 
 def _is_nan(value: object) -> bool:
-    return isinstance(value, float | Decimal) and math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _null_share(

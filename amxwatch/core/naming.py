@@ -138,7 +138,9 @@ def _expand(token: str, near: tuple[str, ...], *, shouting: bool) -> tuple[str, 
     shortened = _shortened(word, near)
     if shortened or (token.isupper() and not shouting and len(token) < 6):
         return (shortened,) if shortened else None
-    return _joined(word) or ((word,) if _looks_like_a_word(word) else None)
+    # Longer than any word that people join: reading it would take long and tell nothing.
+    joined = _joined(word) if len(word) <= 40 else None
+    return joined or ((word,) if _looks_like_a_word(word) else None)
 
 
 def _looked_up(word: str) -> tuple[str, ...] | None:

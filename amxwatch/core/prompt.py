@@ -77,7 +77,15 @@ in different words, each in plain English, each {length}.
 _OPEN, _CLOSE = "<material>\n", "\n</material>"
 _RETRY = "\nAn earlier reply left these out or could not be read. Answer for every key in ask."
 
-CAPS = {"name": 128, "type": 120, "default": 120, "comment": 400, "value": 60, "context": 6000}
+CAPS = {
+    "name": 128,
+    "words": 256,
+    "type": 120,
+    "default": 120,
+    "comment": 400,
+    "value": 60,
+    "context": 6000,
+}
 """Characters of a text from a database that go into a prompt."""
 
 _DEFINITION = {Detail.LOW: 0, Detail.MEDIUM: 800, Detail.HIGH: 2400}
@@ -228,8 +236,8 @@ def _table_facts(table: TableEvidence, detail: Detail) -> dict[str, object]:
         "object": table.type.value,
         "schema": _cap(table.ref.schema, "name"),
         "name": _cap(table.ref.table, "name"),
-        "words": reading.text,
-        "unread": list(reading.unknown),
+        "words": _cap(reading.text, "words"),
+        "unread": [_cap(token, "name") for token in reading.unknown[:8]],
         "comment": _cap(table.comment, "comment"),
         "accepted_description": _cap(table.description, "comment"),
         "columns": siblings[: _SIBLINGS[detail]],
@@ -255,9 +263,9 @@ def _column_facts(
     facts: dict[str, object] = {
         "object": "column",
         "name": _cap(column.ref.column, "name"),
-        "words": reading.text,
+        "words": _cap(reading.text, "words"),
         "unit": reading.unit,
-        "unread": list(reading.unknown),
+        "unread": [_cap(token, "name") for token in reading.unknown[:8]],
         "type": _cap(column.type, "type"),
         "required": not column.nullable,
         "default": _cap(column.default, "default"),

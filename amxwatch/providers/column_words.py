@@ -46,11 +46,8 @@ FORMATS = {
     "uuid": "UUID",
     "url": "web address",
     "iban": "IBAN",
-    "phone": "phone number",
     "currency_code": "ISO currency code",
     "ip_address": "IP address",
-    "luhn": "number with a check digit",
-    "hex_digest": "hash",
 }
 """What to call values of a format when the name cannot be read."""
 

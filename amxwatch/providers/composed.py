@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import inflect
 
 from amxwatch.core.evidence import Basis
 from amxwatch.core.lexicon import IRREGULAR, UNCHANGED
@@ -29,23 +27,33 @@ class Composed:
     unsure: bool = False
 
 
-@functools.cache
-def _english() -> inflect.engine:
-    return inflect.engine()
-
-
 def plural(phrase: str) -> str:
-    """Return the plural of a phrase, by its last word."""
+    """Return the plural of a phrase, by its last word; what is plural stays."""
     head, _, last = phrase.rpartition(" ")
-    if singular(last) != last or last in UNCHANGED or last in IRREGULAR.values():
-        return phrase if last not in _ONE else f"{head} {_ONE[last]}".strip()
-    many = str(_english().plural_noun(last) or last)
+    if last in _ONE:
+        many = _ONE[last]
+    elif singular(last) != last or last in UNCHANGED or last in IRREGULAR:
+        many = last
+    elif last.endswith("y") and last[-2:-1] not in tuple("aeiou"):
+        many = f"{last[:-1]}ies"
+    else:
+        many = last + ("es" if last.endswith(("s", "x", "z", "ch", "sh")) else "s")
     return f"{head} {many}".strip()
 
 
 def with_article(phrase: str) -> str:
-    """Put a or an before a phrase."""
-    return str(_english().a(phrase)) if phrase else phrase
+    """Put a or an before a phrase, by how it is spoken."""
+    first = phrase.partition(" ")[0]
+    if first.isupper() and len(first) > 1 and not set(first[1:]) & set("AEIOU"):
+        # Spelled out letter by letter: an FX rate, a URL.
+        vowel = first[0] in "AEFHILMNORSX"
+    else:
+        vowel = first.casefold().startswith((*"aeiou", "hour", "hono", "heir"))
+        vowel = vowel and not _SPOKEN_AS_YOU.match(first)
+    return f"{'an' if vowel else 'a'} {phrase}"
+
+
+_SPOKEN_AS_YOU = re.compile(r"u(?:ni(?!n)|s[aeu]|til|r[ai])|eu|one\b", re.IGNORECASE)
 
 
 def entity(table_name: str) -> str:

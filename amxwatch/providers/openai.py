@@ -46,7 +46,7 @@ def open_openai(spec: ProviderSpec, *, clock: Clock) -> OpenAIProvider:
         url = httpx.URL(spec.base_url or OPENAI_URL)
     except httpx.InvalidURL:
         raise UsageError("the base_url is no URL; write it like https://HOST/v1") from None
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not url.host or "%" in url.host:
         raise UsageError("the base_url is no web address; write it like https://HOST/v1")
     if not url.path.rstrip("/").endswith("/chat/completions"):
         url = url.copy_with(path=url.path.rstrip("/") + "/chat/completions")

@@ -108,13 +108,11 @@ def load(url: str, dump: str) -> None:
 
 
 def plain(dump: str) -> list[bytes]:
-    """Return a dump as one script without psql's own commands and needless extensions."""
+    """Return a dump as one script, without what only psql or another version understands."""
     lines = [
         line
         for line in dump.splitlines()
-        if not line.startswith(("\\", "COMMENT ON EXTENSION"))
-        and "btree_gist" not in line
-        and not line.startswith(("SET transaction_timeout", "CREATE SCHEMA public"))
+        if not line.startswith(("\\", "SET transaction_timeout", "CREATE SCHEMA public"))
     ]
     return ["\n".join(lines).encode()]
 

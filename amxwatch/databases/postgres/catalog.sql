@@ -37,7 +37,8 @@ WITH kept AS MATERIALIZED (
   FROM pg_catalog.pg_attrdef WHERE adrelid IN (SELECT oid FROM kept)
   UNION ALL
   SELECT 'constraint', hash_record_extended(ROW(oid, xmin::text), 0)
-  FROM pg_catalog.pg_constraint WHERE conrelid IN (SELECT oid FROM kept)
+  FROM pg_catalog.pg_constraint
+  WHERE contype IN ('p', 'f', 'u') AND conrelid IN (SELECT oid FROM kept)
   UNION ALL
   SELECT 'rule', hash_record_extended(ROW(oid, xmin::text), 0)
   FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM kept)

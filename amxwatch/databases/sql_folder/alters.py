@@ -8,7 +8,7 @@ from sqlglot.dialects.dialect import Dialect
 from amxwatch.core.catalog import ObjectType
 from amxwatch.databases.sql_folder import columns
 from amxwatch.databases.sql_folder.creates import Parse
-from amxwatch.databases.sql_folder.dialects import fold, fold_column
+from amxwatch.databases.sql_folder.dialects import fold_column
 from amxwatch.databases.sql_folder.edits import (
     AddColumn,
     AddKey,
@@ -24,6 +24,7 @@ from amxwatch.databases.sql_folder.edits import (
     RenameKey,
     RenameSchema,
     RenameTable,
+    ReplaceColumns,
     SetColumn,
     SetComment,
     SwapTables,
@@ -36,6 +37,7 @@ from amxwatch.databases.sql_folder.tokens import (
     actions_of,
     read_parts,
     read_text,
+    schema_name,
     skip_words,
     table_name,
     word,
@@ -158,7 +160,10 @@ def _on_whole(action: exp.Expr, name: Name, dialect: Dialect) -> list[Edit]:
             query = Query(action, dialect, names=())
             kind = ObjectType.VIEW
             return [PutTable(name=name, type=kind, query=query, keeps_comments=True)]
-        case exp.Command() | exp.ReplaceColumns():
+        case exp.ReplaceColumns():
+            found = tuple(columns.read_column(item, dialect) for item in action.expressions)
+            return [ReplaceColumns(table=name, columns=found)]
+        case exp.Command():
             raise NotKnownError
     return []
 
@@ -262,7 +267,7 @@ def _by_tokens(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tup
     name = table_name(parts, dialect)
     actions = actions_of(tokens, at)
     if kind in ("SCHEMA", "DATABASE"):
-        return _schema_action(name[1], actions, dialect)
+        return _schema_action(schema_name(parts, dialect), actions, dialect)
     if len(actions) < 2:
         return tuple(_lone(actions[0], name, dialect)) if actions else ()
     found: list[Edit] = []
@@ -286,7 +291,7 @@ def _schema_action(name: str, actions: list[Tokens], dialect: Dialect) -> tuple[
         if word(action, 0) == "RENAME":
             parts, _ = read_parts(action, 2)
             if parts:
-                return (RenameSchema(name=name, to=table_name(parts, dialect)[1]),)
+                return (RenameSchema(name=name, to=schema_name(parts, dialect)),)
     return ()
 
 
@@ -305,7 +310,7 @@ def _lone(action: Tokens, name: Name, dialect: Dialect) -> list[Edit]:
     first, second, third = word(action, 0), word(action, 1), word(action, 2)
     if first == "SET" and second == "SCHEMA":
         parts, _ = read_parts(action, 2)
-        schema = fold(dialect, parts[0].text, quoted=parts[0].quoted) if parts else ""
+        schema = schema_name(parts, dialect) if parts else ""
         return [RenameTable(name=name, to=(schema, name[1]))]
     if first == "RENAME" and second == "CONSTRAINT":
         old, at = read_parts(action, 2)

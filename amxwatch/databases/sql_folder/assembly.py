@@ -24,10 +24,12 @@ from amxwatch.databases.sql_folder.edits import (
     RenameKey,
     RenameSchema,
     RenameTable,
+    ReplaceColumns,
     SetColumn,
     SetComment,
     SetPath,
     SwapTables,
+    TableEdit,
 )
 
 
@@ -100,7 +102,7 @@ class Assembly:
                 self._set_comment(edit)
             case RenameColumn() | DropColumn():
                 self._touch_column(edit)
-            case AddColumn() | PutColumn() | SetColumn() | AddKey() | DropKey() | RenameKey():
+            case _:
                 self._change(edit.table, lambda table: self._edited(table, edit))
 
     def _resolve(self, name: Name) -> Name:
@@ -116,9 +118,7 @@ class Assembly:
         if (table := self._tables.get(name)) is not None:
             self._tables[name] = change(table)
 
-    def _edited(
-        self, table: Table, edit: AddColumn | PutColumn | SetColumn | AddKey | DropKey | RenameKey
-    ) -> Table:
+    def _edited(self, table: Table, edit: TableEdit) -> Table:
         match edit:
             case AddColumn():
                 added = tables.add_column(table, edit)
@@ -127,6 +127,8 @@ class Assembly:
                 return tables.put_column(table, edit)
             case SetColumn():
                 return tables.set_column(table, edit)
+            case ReplaceColumns():
+                return tables.add_columns(replace(table, columns=()), edit.columns)
             case AddKey():
                 return self._keyed(table, (edit.key,))
             case DropKey():

@@ -19,8 +19,8 @@ from amxwatch.databases.sql_folder.tokens import (
     Tokens,
     UnreadableError,
     read_parts,
+    schema_name,
     skip_words,
-    table_name,
     word,
 )
 
@@ -41,7 +41,22 @@ def read_create(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tu
         name = columns.name_of(tree.this)
         comment = columns.comment_in(tree.args.get("properties"))
         return (PutSchema(name=name[1] or name[0], comment=comment),)
+    _refuse_untyped(tree, tokens, dialect)
     return (_put_table(tree, dialect),)
+
+
+def _refuse_untyped(tree: exp.Create, tokens: Tokens, dialect: Dialect) -> None:
+    """Refuse a column without a type: sqlglot takes any half-written line for one."""
+    if columns.dialect_name(dialect) in _TYPES_OPTIONAL or tree.kind != "TABLE" or tree.expression:
+        return
+    for item in tree.this.expressions if isinstance(tree.this, exp.Schema) else ():
+        defined = isinstance(item, exp.ColumnDef) and (item.kind or item.args.get("constraints"))
+        if isinstance(item, exp.Identifier) or (isinstance(item, exp.ColumnDef) and not defined):
+            where = [token for token in tokens if token.text.lower() == item.name.lower()]
+            raise UnreadableError(f"column {item.name} has no type", (where or tokens)[-1])
+
+
+_TYPES_OPTIONAL = frozenset({"sqlite", "clickhouse"})
 
 
 def _without_data_clause(tokens: Tokens) -> Tokens:
@@ -72,7 +87,7 @@ def _bare_schema(tokens: Tokens, dialect: Dialect) -> PutSchema | None:
         return None
     at = skip_words(tokens, at + 1, frozenset({"IF", "NOT", "EXISTS", "AUTHORIZATION"}))
     parts, _ = read_parts(tokens, at)
-    return PutSchema(name=table_name(parts, dialect)[1]) if parts else None
+    return PutSchema(name=schema_name(parts, dialect)) if parts else None
 
 
 def _plain(tokens: Tokens) -> Tokens:
@@ -83,18 +98,22 @@ def _plain(tokens: Tokens) -> Tokens:
 
 
 def _without_tail(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> exp.Expr:
-    """Parse CREATE TABLE … ( … ) alone, without the storage clauses that sqlglot refuses."""
+    """Parse CREATE TABLE … ( … ) alone.
+
+    What follows says how it is stored, which sqlglot may not know and no catalog shows.
+    """
     depth = 0
-    for at, token in enumerate(tokens):
+    for at, token in enumerate(tokens if word(tokens, 1) == "TABLE" else ()):
         if token.token_type is TokenType.L_PAREN:
             depth += 1
         elif token.token_type is TokenType.R_PAREN:
             depth -= 1
-            if depth == 0 and at + 1 < len(tokens):
+            if depth == 0:
                 if _starts_statement(tokens[at + 1 :]):
                     raise UnreadableError("a semicolon is missing before this", tokens[at + 1])
-                # What follows the columns is how they are stored, which no catalog shows.
                 return parse(tokens[: at + 1], text, dialect)
+        elif depth == 0 and word(tokens, at) in ("AS", "SELECT", "WITH"):
+            break
     raise UnreadableError("this form of CREATE is not known", tokens[0])
 
 

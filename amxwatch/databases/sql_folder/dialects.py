@@ -94,10 +94,22 @@ def is_tsql(dialect: str) -> bool:
     return dialect in _TSQL
 
 
-def fold(dialect: Dialect, name: str, *, quoted: bool) -> str:
-    """Spell a table's or schema's name as the dialect stores it."""
-    table = exp.Table(this=exp.to_identifier(name, quoted=quoted))
-    return str(dialect.normalize_identifier(table.this).this)
+def fold_table(
+    dialect: Dialect, table: exp.Identifier, schema: exp.Identifier | None
+) -> tuple[str, str]:
+    """Spell a (schema, table) as the dialect stores it; the schema may be absent."""
+    named = exp.Table(this=table, db=schema)
+    for part in (table, schema):
+        if part is not None:
+            dialect.normalize_identifier(part)
+    return named.db, named.name
+
+
+def fold_schema(dialect: Dialect, name: str, *, quoted: bool) -> str:
+    """Spell a schema's name as the dialect stores it."""
+    named = exp.Table(db=exp.to_identifier(name, quoted=quoted))
+    dialect.normalize_identifier(named.args["db"])
+    return named.db
 
 
 def fold_column(dialect: Dialect, name: str, *, quoted: bool) -> str:

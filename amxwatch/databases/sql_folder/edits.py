@@ -139,6 +139,14 @@ class SetColumn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplaceColumns:
+    """Spark's REPLACE COLUMNS: these instead of all that there were."""
+
+    table: Name
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AddKey:
     """ADD CONSTRAINT; a primary key makes its columns NOT NULL."""
 
@@ -180,6 +188,11 @@ class SetPath:
     schemas: tuple[str, ...]
 
 
+TableEdit: TypeAlias = (
+    AddColumn | PutColumn | SetColumn | ReplaceColumns | AddKey | DropKey | RenameKey
+)
+"""An edit that needs nothing but its own table."""
+
 Edit: TypeAlias = (
     PutTable
     | DropTable
@@ -188,16 +201,11 @@ Edit: TypeAlias = (
     | PutSchema
     | DropSchema
     | RenameSchema
-    | AddColumn
     | DropColumn
     | RenameColumn
-    | PutColumn
-    | SetColumn
-    | AddKey
-    | DropKey
-    | RenameKey
     | SetComment
     | SetPath
+    | TableEdit
 )
 
 

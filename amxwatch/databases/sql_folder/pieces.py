@@ -19,7 +19,7 @@ _ROUTINE = re.compile(
 )
 _COPY = re.compile(r"\s*COPY\b[^;]*\bFROM\s+STDIN\b", re.IGNORECASE)
 _COPY_END = re.compile(r"^\\\.[ \t]*\r?$", re.MULTILINE)
-_LEAD = re.compile(r"\s+|--[^\n]*|/\*(?!!).*?\*/", re.DOTALL)
+_LEAD = re.compile(r"\s+|(?:--|#|//)[^\n]*|/\*(?!!).*?\*/", re.DOTALL)
 _NOT_A_BLOCK = re.compile(r"\s+(?:IF|LOOP|WHILE|REPEAT|FOR)\b", re.IGNORECASE)
 _TRANSACTION = re.compile(r"\s+(?:TRAN|TRANSACTION|WORK)\b|\s*;", re.IGNORECASE)
 

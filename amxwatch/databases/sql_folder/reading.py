@@ -18,13 +18,16 @@ from amxwatch.databases.sql_folder.statements import read_statements
 READER = f"sql_folder/1 sqlglot/{version('sqlglot')}"
 """sqlglot spells types and views; another version of it may spell them differently."""
 
+_MOST_PROBLEMS = 100
+"""Problems told of one file; who mends the first hundred sees the rest."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Parsed:
     digest: str
     mended: Mended
     problems: tuple[SourceProblem, ...] = ()
-    texts: dict[str, Statement | None] = field(default_factory=dict)
+    texts: dict[str, Statement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +159,19 @@ class FolderReading:
 
 
 def _problems(file: str, text: str, found: list[Statement]) -> list[SourceProblem]:
-    return [
-        SourceProblem(
-            file=file,
-            line=text.count("\n", 0, statement.fault.offset) + 1,
-            column=statement.fault.offset - text.rfind("\n", 0, statement.fault.offset),
-            message=f"this statement cannot be read: {statement.fault.message}",
-        )
-        for statement in found
-        if statement.fault is not None
-    ]
+    faults = sorted(
+        (statement.fault for statement in found if statement.fault is not None),
+        key=lambda fault: fault.offset,
+    )
+    problems = []
+    line, at = 1, 0
+    for fault in faults[:_MOST_PROBLEMS]:
+        line += text.count("\n", at, fault.offset)
+        at = fault.offset
+        column = at - text.rfind("\n", 0, at)
+        message = f"this statement cannot be read: {fault.message}"
+        problems.append(SourceProblem(file=file, line=line, column=column, message=message))
+    if len(faults) > _MOST_PROBLEMS:
+        more = len(faults) - _MOST_PROBLEMS
+        problems.append(SourceProblem(file=file, message=f"{more} more statements like these"))
+    return problems

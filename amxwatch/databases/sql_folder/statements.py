@@ -28,6 +28,7 @@ from amxwatch.databases.sql_folder.tokens import (
     nesting,
     read_comment,
     read_parts,
+    schema_name,
     skip_words,
     table_name,
     word,
@@ -36,7 +37,7 @@ from amxwatch.databases.sql_folder.tokens import (
 _DEEPEST = 200
 """sqlglot is compiled code: nested a few thousand deep it would end the process, not raise."""
 
-Known: TypeAlias = Mapping[str, Statement | None]
+Known: TypeAlias = Mapping[str, Statement]
 """What a text was read as before."""
 
 
@@ -49,14 +50,14 @@ class _UnreadError(Exception):
 
 def read_statements(
     text: str, dialect: Dialect, name: str, known: Known
-) -> tuple[list[Statement], dict[str, Statement | None]]:
+) -> tuple[list[Statement], dict[str, Statement]]:
     """Read a whole file: what matters in order, and what each text was read as.
 
     `known` spares the parsing of statements that did not change.
     """
     cutter = Cutter(text, name)
     found: list[Statement] = []
-    seen: dict[str, Statement | None] = {}
+    seen: dict[str, Statement] = {}
     at = 0
     while (piece := cutter.take(at)) is not None:
         at = max(piece.end, piece.start + 1)
@@ -74,17 +75,11 @@ def read_statements(
 
 
 def _remembered(
-    piece: Piece, dialect: Dialect, name: str, known: Known, seen: dict[str, Statement | None]
+    piece: Piece, dialect: Dialect, name: str, known: Known, seen: dict[str, Statement]
 ) -> Statement | None:
-    if piece.text in seen:
-        statement = seen[piece.text]
-    elif piece.text in known:
-        statement = known[piece.text]
-    else:
-        statement = _read(piece, dialect, name)
-    if statement is not None and statement.fault is not None:
-        return _read(piece, dialect, name)
-    seen[piece.text] = statement
+    statement = seen.get(piece.text) or known.get(piece.text) or _read(piece, dialect, name)
+    if statement is not None and statement.fault is None:  # a fault has its place in the file
+        seen[piece.text] = statement
     return statement
 
 
@@ -183,7 +178,7 @@ def _path(headline: Headline, tokens: list[Token], dialect: Dialect) -> tuple[Ed
         if word(tokens, 1) in ("DATABASE", "CATALOG", "ROLE", "WAREHOUSE", "SECONDARY"):
             return ()
         parts, _ = read_parts(tokens, at)
-        return (SetPath(schemas=(table_name(parts, dialect)[1],)),) if parts else ()
+        return (SetPath(schemas=(schema_name(parts, dialect),)),) if parts else ()
     if headline.verb == "SELECT":
         texts = [token.text for token in tokens if token.token_type is TokenType.STRING][1:2]
         names = [part.strip().strip('"') for part in texts[0].split(",")] if texts else []
@@ -191,7 +186,7 @@ def _path(headline: Headline, tokens: list[Token], dialect: Dialect) -> tuple[Ed
         at = skip_words(tokens, 1, frozenset({"SESSION", "LOCAL"})) + 1
         at = skip_words(tokens, at, frozenset({"TO", "="}))
         names = [
-            dialects.fold(dialect, token.text, quoted=token.token_type is not TokenType.VAR)
+            dialects.fold_schema(dialect, token.text, quoted=token.token_type is not TokenType.VAR)
             for token in tokens[at:]
             if token.token_type is not TokenType.COMMA
         ]

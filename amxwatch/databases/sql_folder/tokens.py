@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
+from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
-from amxwatch.databases.sql_folder.dialects import fold, fold_column
+from amxwatch.databases.sql_folder.dialects import fold_column, fold_schema, fold_table
 from amxwatch.databases.sql_folder.edits import Name, SetComment
 
 Tokens: TypeAlias = Sequence[Token]
@@ -86,8 +87,15 @@ def read_parts(tokens: Tokens, at: int) -> tuple[tuple[Part, ...], int]:
 
 def table_name(parts: Sequence[Part], dialect: Dialect) -> Name:
     """Return (schema, table) of the last two parts, folded."""
-    folded = [fold(dialect, part.text, quoted=part.quoted) for part in parts]
-    return (folded[-2] if len(folded) > 1 else "", folded[-1])
+    if type(dialect).__name__ == "BigQuery":  # there `project.dataset.table` may be one name
+        parts = [replace(part, text=text) for part in parts for text in part.text.split(".")]
+    named = [exp.to_identifier(part.text, quoted=part.quoted) for part in parts[-2:]]
+    return fold_table(dialect, named[-1], named[0] if len(named) > 1 else None)
+
+
+def schema_name(parts: Sequence[Part], dialect: Dialect) -> str:
+    """Return the last part as a schema, folded."""
+    return fold_schema(dialect, parts[-1].text, quoted=parts[-1].quoted)
 
 
 def read_text(tokens: Tokens, at: int) -> str | None:
@@ -128,7 +136,7 @@ def read_comment(tokens: Tokens, dialect: Dialect, *, schemas: frozenset[str]) -
         raise UnreadableError("expected IS", tokens[min(at, len(tokens) - 1)])
     text = read_text(tokens, at + 1)
     if kind in schemas:
-        return SetComment(schema=table_name(parts, dialect)[1], text=text)
+        return SetComment(schema=schema_name(parts, dialect), text=text)
     if kind != "COLUMN":
         schema, table = table_name(parts, dialect)
         return SetComment(schema=schema, table=table, text=text)

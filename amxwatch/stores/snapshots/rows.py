@@ -14,12 +14,15 @@ type_of_row = tuple[Any, ...]
 
 _COLUMN = attrgetter("ordinal", "name", "type", "nullable", "default", "comment", "native_num")
 _ORDINAL = attrgetter("ordinal")
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 def canonical(table: Table) -> Table:
     """Return the table with columns by ordinal and keys by (kind, columns)."""
     columns = tuple(sorted(table.columns, key=_ORDINAL))
     keys = tuple(sorted(table.keys, key=_key_order))
+    if columns == table.columns and keys == table.keys:
+        return table  # the usual case; a copy costs ten times the look
     return replace(table, columns=columns, keys=keys)
 
 
@@ -51,7 +54,7 @@ def _write_keys(keys: tuple[Key, ...]) -> str:
         [key.kind.value, key.columns, key.name, key.references, key.referenced_columns]
         for key in keys
     ]
-    return json.dumps(plain, separators=(",", ":"))
+    return _JSON.encode(plain)
 
 
 def read_keys(text: str) -> tuple[Key, ...]:
