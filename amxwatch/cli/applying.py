@@ -11,7 +11,7 @@ import click
 from amxwatch.cli.documents import Document
 from amxwatch.cli.output import Output, cut, shown
 from amxwatch.cli.session import Desk
-from amxwatch.cli.terminal import confirm, is_interactive
+from amxwatch.cli.terminal import confirm, require
 from amxwatch.core.draft import Draft, DraftStatus
 from amxwatch.core.errors import StatementRefusedError
 from amxwatch.core.run import RunId
@@ -64,13 +64,20 @@ async def apply_accepted(
 
 
 def _agreed(out: Output, source: Source, rows: Sequence[Planned], count: int, yes: bool) -> bool:
-    if not yes and out.as_json and is_interactive():
-        raise click.UsageError("with --json nothing is asked: give -y")
+    _require_answer(out, yes)
     if not yes:
         _plan(out, source, rows[:SHOWN_ROWS])
         if len(rows) > SHOWN_ROWS:
             out.say(f"… and {len(rows) - SHOWN_ROWS} more (all of them: amxwatch apply --dry-run)")
     return confirm(f"Write {count} comment(s) to {shown(source.profile)}?", yes=yes)
+
+
+def _require_answer(out: Output, yes: bool) -> None:
+    """Refuse before anything is shown, where nobody can answer. Raises: click.UsageError."""
+    if not yes:
+        require("-y", "a confirmation")
+        if out.as_json:
+            raise click.UsageError("with --json nothing is asked: give -y")
 
 
 def _dry(out: Output, source: Source, rows: Sequence[Planned], more: Document) -> None:
@@ -202,8 +209,7 @@ async def undo_run(text: str, dry_run: bool, yes: bool, desk: Desk) -> int:
         desk.out.document(Applied().document())
         desk.out.say(f"No comment of {run_id} stands written.")
         return 0
-    if not yes and desk.out.as_json and is_interactive():
-        raise click.UsageError("with --json nothing is asked: give -y")
+    _require_answer(desk.out, yes)
     question = f"Put back {len(written)} comment(s) in {shown(source.profile)}?"
     if not confirm(question, yes=yes):
         desk.out.say("Nothing was changed.")

@@ -134,21 +134,23 @@ async def _told(run: Run, desk: Desk, *, last: bool = True) -> int:
         out.warn(ended_badly(run))
         return 1
     _summary(out, run, bands, drafts)
+    if last and run.drafted:
+        out.say("  Next: amxwatch review, then amxwatch apply")
     return 0
 
 
 def _summary(out: Output, run: Run, bands: dict[Band, int], drafts: list[Draft]) -> None:
     seconds = run_document(run)["duration_seconds"] or 0
     out.say(f"✓ {run.id} finished in {seconds:.1f} s. {run.drafted} drafted.", colour="green")
-    if run.summary:
-        out.say(f"  {shown(run.summary)}")
+    # The first clause of a summary says once more what was drafted.
+    besides = (run.summary or "").partition("; ")[2]
+    if besides:
+        out.say(f"  {shown(besides)}")
     if drafts:
         out.say("  Confidence: " + " · ".join(f"{band} {n}" for band, n in bands.items()))
     if run.requests:
         cost = dollars(run.cost_usd)
         out.say(f"  Tokens: {run.input_tokens:,} in / {run.output_tokens:,} out · Cost: {cost}")
-    if run.drafted:
-        out.say("  Next: amxwatch review, then amxwatch apply")
 
 
 def ended_badly(run: Run) -> str:

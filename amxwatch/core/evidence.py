@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import enum
-import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -200,22 +198,6 @@ def gather(
         neighbours=_neighbours(table, tuple(references.values()), sources, around),
         context=context,
     )
-
-
-def fingerprint(table: TableEvidence, column: ColumnEvidence | None = None) -> str:
-    """Return a hash of what the words on an object depend on: a draft's `input_hash`.
-
-    Statistics, comments and neighbours stay out: they move from run to run, and a rejected
-    draft must stay rejected until the object itself moves.
-    """
-    parts: list[object] = [str(table.ref)]
-    if column is not None:
-        parts += [str(column.ref), column.type, column.nullable, column.default]
-        parts += [column.primary_key, column.is_unique, str(column.references or "")]
-    else:
-        columns = [(str(each.ref), each.type) for each in table.columns]
-        parts += [table.type, table.definition, columns, [str(ref) for ref in table.references]]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 _NAME = r'(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[^\W\d][\w$]*)'

@@ -1,7 +1,8 @@
 """Open one install: its settings, ledger, sources, models and engine.
 
 The only module that names concrete parts. The command line, the daemon and the tests open an
-`Install` and hand its pieces to the flows.
+`Install` and hand its pieces to the flows. What most commands do not need (databases, models,
+the catalog cache) is imported when it is first asked for, so that they answer at once.
 """
 
 from __future__ import annotations
@@ -11,20 +12,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
-from amxwatch import databases, providers
 from amxwatch.clocks.system import SystemClock
 from amxwatch.core.errors import ConfigError
 from amxwatch.core.run import Slots
 from amxwatch.engines.local import LocalEngine
 from amxwatch.engines.owner import Owner
-from amxwatch.flows.analyze import Drafting
 from amxwatch.flows.progress import ReportProgress, silent
 from amxwatch.flows.settling import settled
 from amxwatch.flows.source import Source
-from amxwatch.flows.work import work
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.engine import Handler
 from amxwatch.ports.ledger import Ledger
@@ -35,8 +34,9 @@ from amxwatch.settings.reload import dump, restore
 from amxwatch.settings.schema import DbProfile, LlmProfile, Settings
 from amxwatch.settings.secrets import resolve
 from amxwatch.stores.ledger import open_ledger
-from amxwatch.stores.snapshots import SnapshotCache
-from amxwatch.watchers.files import digest
+
+if TYPE_CHECKING:
+    from amxwatch.providers import ProviderSpec
 
 
 class Install:
@@ -94,6 +94,9 @@ class Install:
 
         Raises: UsageError.
         """
+        from amxwatch import databases
+        from amxwatch.stores.snapshots import SnapshotCache
+
         profile = self.settings.db_profile(name)
         if profile.name not in self._sources:
             url = resolve(profile.url, environ=os.environ, relative_to=self.folder.path)
@@ -115,6 +118,8 @@ class Install:
 
     def watch_paths(self, name: str) -> tuple[Path, ...]:
         """Return the files whose moves are hints to look at this db profile."""
+        from amxwatch import databases
+
         url = resolve(
             self.settings.db_profile(name).url, environ=os.environ, relative_to=self.folder.path
         )
@@ -122,17 +127,21 @@ class Install:
 
     def provider(self, name: str | None = None) -> Provider:
         """Return a language model (None: the default one). Raises: UsageError."""
+        from amxwatch import providers
+
         profile = self.settings.llm_profile(name)
         if profile.name not in self._providers:
             made = providers.make(self._spec(profile), clock=self.clock)
             self._providers[profile.name] = (profile, made)
         return self._providers[profile.name][1]
 
-    def _spec(self, profile: LlmProfile) -> providers.ProviderSpec:
+    def _spec(self, profile: LlmProfile) -> ProviderSpec:
+        from amxwatch.providers import ProviderSpec
+
         key = profile.api_key and resolve(
             profile.api_key, environ=os.environ, relative_to=self.folder.path
         )
-        return providers.ProviderSpec(
+        return ProviderSpec(
             provider=profile.dialect,
             model=profile.model,
             base_url=profile.base_url,
@@ -143,6 +152,9 @@ class Install:
 
     def handler(self, report: ReportProgress = silent) -> Handler:
         """Return what executes a run of either kind."""
+        from amxwatch.flows.analyze import Drafting
+        from amxwatch.flows.work import work
+
         drafting = Drafting(
             settings=lambda: self.settings,
             source=self.source,
@@ -165,7 +177,10 @@ class Install:
 
     async def files_mark(self, paths: Sequence[str]) -> str:
         """Return the digest of the files that a trigger watches; those we write left out."""
-        own = frozenset({databases.OWN_FILE})
+        from amxwatch.databases import OWN_FILE
+        from amxwatch.watchers.files import digest
+
+        own = frozenset({OWN_FILE})
         marks = await anyio.to_thread.run_sync(
             lambda: digest(paths, self.folder.path, leave_out=own)
         )

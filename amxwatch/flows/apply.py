@@ -179,14 +179,17 @@ def _gone(draft: Draft) -> Planned:
 
 def _unsupported(source: Source, draft: Draft, target: CommentTarget) -> Planned:
     product = source.database.capabilities.product
-    return Planned(
+    row = Planned(
         draft=draft,
         target=target,
         verdict=Verdict.UNSUPPORTED,
         text=draft.text,
-        statement=source.database.commenter.statement(target, draft.text),
         reason=f"{product} cannot hold a {target.type} comment",
     )
+    try:
+        return replace(row, statement=source.database.commenter.statement(target, draft.text))
+    except StatementRefusedError:  # nothing to export either
+        return row
 
 
 def _judged(

@@ -16,8 +16,7 @@ from amxwatch.core.completion import Completion, CompletionRequest
 from amxwatch.core.confidence import confidence
 from amxwatch.core.draft import DraftSource, NewDraft
 from amxwatch.core.errors import RunBlockedError, RunReleasedError
-from amxwatch.core.naming import read_name
-from amxwatch.core.prompt import narrow, request_key
+from amxwatch.core.prompt import names_known, narrow, request_key
 from amxwatch.core.reply import Answer, ReplyReading, read_reply
 from amxwatch.core.run import Paid, Run
 from amxwatch.flows.evidence import Asked, Batch
@@ -201,13 +200,14 @@ class Asker:
 
     def _draft(self, batch: Batch, key: str, answer: Answer, completion: Completion) -> NewDraft:
         asked: Asked = batch.asked[key]
+        subject = next(each for each in batch.request.subjects if each.key == key)
         score, band = confidence(
             answer.alternatives,
             evidence=answer.evidence,
             has_key=asked.has_key,
             statistics=asked.statistics,
             has_neighbours=asked.has_neighbours,
-            names_known=read_name(asked.ref.column or asked.ref.table).is_known,
+            names_known=names_known(subject),
             logprob=completion.logprob,
             finish=completion.finish,
             unsure=answer.unsure,

@@ -111,6 +111,7 @@ class Workshop:
 
     schema = "shop"
     text_type = "character varying"
+    integer_type = "integer"
     stands_still_on_writes = True
     speaks_sql: ClassVar[bool] = True
     alters: ClassVar[bool] = True
@@ -253,11 +254,33 @@ class MemoryWorkshop(Workshop):
         self.database.fail_with = None
 
 
+class FolderWorkshop(FileWorkshop):
+    """SQL files in the dialect of PostgreSQL; `run` writes one file more."""
+
+    text_type = "VARCHAR"
+    integer_type = "int"
+    stands_still_on_writes = False
+    speaks_sql = False  # the files are read and never run: there are no rows
+
+    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
+        self.path = folder / "a shop"
+        self.path.mkdir()
+        self.run("CREATE SCHEMA shop")
+        url = "ddl:///a shop?dialect=postgres"
+        self.database = databases.connect(url, relative_to=folder, options=OPTIONS)
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            number = len(list(self.path.iterdir()))
+            (self.path / f"V{number}.sql").write_text(self.formatted(statement))
+
+
 WORKSHOPS: dict[str, Callable[[Path, pytest.FixtureRequest], Workshop]] = {
     "postgres": PostgresWorkshop,
     "duckdb": DuckWorkshop,
     "sqlite": SqliteWorkshop,
     "memory": MemoryWorkshop,
+    "sql_folder": FolderWorkshop,
 }
 
 SHOP = (
@@ -353,7 +376,7 @@ async def test_reads_tables_columns_keys_and_views(workshop: Workshop) -> None:
     assert [column.name for column in customer.columns] == ["customer_id", "name", "email"]
     assert [column.ordinal for column in customer.columns] == [1, 2, 3]
     assert [column.nullable for column in customer.columns] == [False, False, True]
-    assert [column.type.lower() for column in order.columns] == ["integer"] * 3
+    assert [column.type.lower() for column in order.columns] == [workshop.integer_type] * 3
     assert customer.columns[1].type.startswith(workshop.text_type)
     assert "un''known" in (customer.columns[1].default or "")
     assert customer.columns[0].default is None

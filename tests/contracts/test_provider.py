@@ -14,8 +14,6 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from amxwatch.clocks.system import SystemClock
 from amxwatch.core.completion import Completion, CompletionRequest
@@ -24,8 +22,6 @@ from amxwatch.core.prompt import TABLE_KEY, build, narrow
 from amxwatch.core.reply import read_reply
 from amxwatch.ports.provider import Provider
 from amxwatch.providers import BACK_ENDS, ProviderSpec, make
-from amxwatch.providers.pricing import Prices, Usage
-from amxwatch.providers.wire import Failure, Fault, Reply, read_answer, redact, retry_after
 from tests.core.drafting import open_orders, orders
 from tests.plugins.model_server import Answer, ModelServer
 
@@ -57,7 +53,7 @@ def request() -> CompletionRequest:
 
 def spec_of(server: ModelServer, **more: object) -> ProviderSpec:
     values = {"provider": "openai", "model": "m-1", "base_url": server.url, "api_key": KEY}
-    return ProviderSpec(**{**values, **more})  # type: ignore[arg-type]
+    return ProviderSpec(**{**values, **more})
 
 
 @asynccontextmanager
@@ -116,7 +112,7 @@ async def test_a_provider_has_a_name_and_closes_twice(spec: ProviderSpec) -> Non
 
 
 async def test_the_rules_are_free_and_say_the_same_twice() -> None:
-    async with opened(MAKERS["builtin"](None)) as provider:  # type: ignore[arg-type]
+    async with opened(MAKERS["builtin"](None)) as provider:
         first, second = await provider.complete(request()), await provider.complete(request())
     assert first == second
     assert (provider.priced, first.cost_usd, first.input_tokens) == (True, Decimal(0), 0)
@@ -139,7 +135,7 @@ def test_unknown_providers_and_bad_specs_are_usage_errors() -> None:
         {"provider": "openai", "api_key": "schlüssel"},
     ):
         with pytest.raises(UsageError) as caught:
-            make(ProviderSpec(**{"model": "m", **wrong}), clock=SystemClock())  # type: ignore[arg-type]
+            make(ProviderSpec(**{"model": "m", **wrong}), clock=SystemClock())
         assert "sk-with" not in str(caught.value)
     assert KEY not in repr(ProviderSpec(provider="openai", model="m", api_key=KEY))
 
@@ -369,47 +365,6 @@ async def _outcome(provider: Provider) -> str:
         return f"unavailable {error}"
 
 
-def test_recorded_bodies_are_classed_as_expected(cases: Path) -> None:
-    seen = set()
-    for case in _recorded(cases):
-        answer = read_answer(case["status"], case["headers"], case["body"].encode(), now=NOW)
-        if not case["provider"].startswith("openai-chat"):
-            continue
-        for kind in case["classes"]:
-            seen.add(kind)
-            assert _CLASSES[kind](answer), (case["id"], kind, answer)
-    assert seen == set(_CLASSES)
-
-
-_CLASSES: dict[str, Callable[[Reply | Failure], bool]] = {
-    "plain": lambda a: isinstance(a, Reply) and a.finish == "stop" and bool(a.text),
-    "json-content": lambda a: isinstance(a, Reply) and a.text.strip().startswith("{"),
-    "reasoning": lambda a: isinstance(a, Reply) and bool(a.text),
-    "markdown-fence": lambda a: isinstance(a, Reply) and "```" in a.text,
-    "logprobs": lambda a: isinstance(a, Reply) and a.logprob is None,
-    "finish-length": lambda a: isinstance(a, Reply) and a.finish == "length",
-    "tool-calls": lambda a: isinstance(a, Reply) and a.text == "" and a.usage is not None,
-    "error-400": lambda a: isinstance(a, Failure) and a.fault in {Fault.FORM, Fault.FINAL},
-    "error-404": lambda a: isinstance(a, Failure) and a.fault is Fault.FINAL,
-    "error-429": lambda a: isinstance(a, Failure) and a.fault is Fault.TRANSIENT,
-    "no-usage": lambda a: isinstance(a, Failure) and a.fault is Fault.FINAL,
-    "not-json": lambda a: isinstance(a, Failure) and a.fault is Fault.FINAL,
-    "sse": lambda a: isinstance(a, Failure) and a.fault is Fault.FINAL,
-    "sse-length": lambda a: isinstance(a, Failure),
-    "sse-tool": lambda a: isinstance(a, Failure),
-}
-
-
-def test_reported_error_bodies_are_retried_as_their_notes_say(cases: Path) -> None:
-    found = json.loads((cases / "h_llm" / "error_bodies.json").read_text(encoding="utf-8"))
-    for case in found["cases"]:
-        answer = read_answer(case["status"], {}, case["body"].encode(), now=NOW)
-        assert isinstance(answer, Failure)
-        assert (answer.fault is Fault.TRANSIENT) == case["retryable"], case["note"]
-        assert "460f" not in redact(answer.text, api_key=None)
-        assert "2829" not in redact(answer.text, api_key=None)
-
-
 def _recorded(cases: Path) -> list[dict[str, Any]]:
     path = cases / "h_llm" / "responses.json"
     return list(json.loads(path.read_text(encoding="utf-8"))["responses"])
@@ -418,67 +373,3 @@ def _recorded(cases: Path) -> list[dict[str, Any]]:
 def _holds_no_key(text: str) -> None:
     for at in range(len(KEY) - 5):
         assert KEY[at : at + 6] not in text
-
-
-@given(st.text(max_size=60), st.text(max_size=60), st.integers(0, 20), st.integers(8, 29))
-def test_no_piece_of_the_key_survives(before: str, after: str, start: int, length: int) -> None:
-    _holds_no_key(redact(f"{before}{KEY[start : start + length]}{after}", api_key=KEY))
-
-
-def test_redaction_leaves_ordinary_words() -> None:
-    text = "The model `gpt-4o-mini-2024-07-18` does not exist; see https://host/docs/api-keys."
-    assert redact(text, api_key=KEY) == text
-
-
-@given(st.integers(100, 599), st.binary(max_size=200))
-def test_any_bytes_are_an_answer(status: int, content: bytes) -> None:
-    assert isinstance(read_answer(status, {}, content, now=NOW), Reply | Failure)
-
-
-@pytest.mark.parametrize(
-    ("body", "fault"),
-    [
-        ({"error": {"code": 502, "message": "Bad gateway upstream"}}, Fault.TRANSIENT),
-        ({"error": {"message": "overloaded", "type": "server_error"}}, Fault.TRANSIENT),
-        ({"error": {"code": "invalid_api_key", "type": "invalid_request_error"}}, Fault.FINAL),
-        ({"choices": [{"error": {"code": 429, "message": "slow down"}}]}, Fault.TRANSIENT),
-        ({"choices": [{}]}, Fault.FINAL),
-        ({"choices": ["x"]}, Fault.FINAL),
-        ({"message": {"content": "another wire"}}, Fault.FINAL),
-        ([], Fault.FINAL),
-    ],
-)
-def test_errors_that_come_with_200(body: object, fault: Fault) -> None:
-    answer = read_answer(200, {}, json.dumps(body).encode(), now=NOW)
-    assert isinstance(answer, Failure)
-    assert answer.fault is fault
-
-
-@pytest.mark.parametrize("value", ["", "soon", "-5", "nan", "inf", "Wed, 99 Nov", "0x10", "1e400"])
-def test_nonsense_in_retry_after_is_none(value: str) -> None:
-    assert retry_after({"retry-after": value}, now=NOW) is None
-
-
-# Prices
-
-
-def test_known_models_have_a_price_and_cached_tokens_cost_less() -> None:
-    prices = Prices(model="gpt-4o-mini")
-    full = prices.cost(Usage(input_tokens=1000, output_tokens=10))
-    cached = prices.cost(Usage(input_tokens=1000, output_tokens=10, cached_tokens=900))
-    assert prices.is_known
-    assert full.cost_usd is not None
-    assert cached.cost_usd is not None
-    assert 0 < cached.cost_usd < full.cost_usd
-    assert full.version is not None
-    assert full.version.startswith("genai-prices ")
-
-
-def test_unknown_models_have_none_unless_the_endpoint_says() -> None:
-    prices = Prices(model="my-own", base_url="http://127.0.0.1:1/v1")
-    assert not prices.is_known
-    assert prices.cost(Usage(input_tokens=5)).cost_usd is None
-    reported = prices.cost(Usage(input_tokens=5, reported_usd=Decimal("0.01")))
-    assert (reported.cost_usd, reported.version) == (Decimal("0.01"), "reported by the endpoint")
-    same_name_elsewhere = Prices(model="gpt-4o-mini", base_url="http://127.0.0.1:1/v1")
-    assert not same_name_elsewhere.is_known

@@ -849,7 +849,7 @@ async def test_a_dialect_without_comment_on_exports_but_does_not_write(
     assert not (tmp_path / COMMENTS_FILE).exists()
 
 
-async def test_a_thousand_files_are_parsed_once(tmp_path: Path) -> None:
+async def test_an_edit_of_one_file_moves_one_table(tmp_path: Path) -> None:
     for number in range(300):
         columns = ", ".join(f"c{i} int" for i in range(6))
         comments = "".join(f"COMMENT ON COLUMN t{number}.c{i} IS 'x';\n" for i in range(6))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amxwatch.core.catalog import Catalog, Column, ObjectRef, Table
 from amxwatch.core.completion import CompletionRequest
-from amxwatch.core.evidence import fingerprint, gather, surroundings
+from amxwatch.core.evidence import gather, surroundings
 from amxwatch.core.prompt import (
     TABLE_KEY,
     build,
@@ -24,7 +24,7 @@ from amxwatch.core.prompt import (
     narrow,
     request_key,
 )
-from tests.core.drafting import DESCRIPTIONS, ORDERS, open_orders, orders
+from tests.core.drafting import open_orders, orders
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ def test_a_prompt_says_what_is_known() -> None:
     table = orders()
     request = build(table, table.columns, with_table=True)
     said = material(request)
-    asked = {entry["key"]: entry for entry in said["ask"]}  # type: ignore[attr-defined]
+    asked = {entry["key"]: entry for entry in said["ask"]}
     assert list(asked) == [
         TABLE_KEY, "order_id", "customer_id", "stts", "shpd_at", "#column_5",
     ]  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_prompt_says_what_is_known() -> None:
     assert asked["stts"]["statistics"]["all_values"] == ["new", "paid", "sent"]
     assert asked["shpd_at"]["words"] == "shipped at"
     assert asked["#column_5"]["name"] == 'odd "name"\n'
-    neighbours = {each["object"] for each in said["table"]["neighbours"]}  # type: ignore[index]
+    neighbours = {each["object"] for each in said["table"]["neighbours"]}
     assert neighbours == {"shop.customer", "shop.customer.customer_id"}
 
 
@@ -77,7 +77,7 @@ def test_views_name_what_they_read() -> None:
 def test_the_schema_asks_for_exactly_the_subjects() -> None:
     table = orders()
     request = build(table, table.columns[:2])
-    entry = request.schema["properties"]["objects"]["items"]  # type: ignore[index]
+    entry = request.schema["properties"]["objects"]["items"]
     assert entry["properties"]["key"]["enum"] == ["order_id", "customer_id"]
     assert set(entry["required"]) == set(entry["properties"])
 
@@ -146,7 +146,7 @@ def test_narrow_asks_for_the_rest_only() -> None:
     request = build(table, table.columns, with_table=True, instruction="Be brief.")
     again = narrow(request, {"stts", "#column_5"})
     assert [subject.key for subject in again.subjects] == ["stts", "#column_5"]
-    assert [entry["key"] for entry in material(again)["ask"]] == ["stts", "#column_5"]  # type: ignore[attr-defined]
+    assert [entry["key"] for entry in material(again)["ask"]] == ["stts", "#column_5"]
     assert "Be brief." in again.prompt
     assert again.system == request.system
     assert narrow(again, {"stts"}).prompt.count("An earlier reply") == 1
@@ -161,22 +161,6 @@ def test_names_that_could_not_be_read_are_known_as_such() -> None:
     evidence = gather(table, around)
     assert not names_known(build(evidence, evidence.columns).subjects[0])
     assert names_known(build(orders(), orders().columns).subjects[2])
-
-
-def test_a_fingerprint_moves_with_the_object_and_with_nothing_else() -> None:
-    table = orders()
-    bare = gather(ORDERS, surroundings(Catalog(reader="t", source="t", tables=(ORDERS,)), {}))
-    for name in ("customer_id", "stts"):
-        assert fingerprint(table, table.column(name)) == fingerprint(bare, bare.column(name))
-    assert fingerprint(table) == fingerprint(bare)
-    status = table.column("stts")
-    for moved in (
-        dataclasses.replace(status, type="varchar"),
-        dataclasses.replace(status, nullable=False),
-        dataclasses.replace(status, default=None),
-    ):
-        assert fingerprint(table, moved) != fingerprint(table, status)
-    assert DESCRIPTIONS
 
 
 def test_injected_text_stays_inside_the_block(cases: Path) -> None:
@@ -200,7 +184,7 @@ def _stays_inside(text: str) -> None:
     plain = hostile("plain")
     assert request.system == plain.system
     asked = material(request)["ask"]
-    assert [entry["key"] for entry in asked] == [TABLE_KEY, "x"]  # type: ignore[attr-defined]
+    assert [entry["key"] for entry in asked] == [TABLE_KEY, "x"]
     outside = request.prompt.split("<material>")[0] + request.prompt.split("</material>")[1]
     assert outside == ""
     assert not set(request.prompt.split("<material>")[1].split("</material>")[0]) & set("<>\u2028")

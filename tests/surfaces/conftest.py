@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from amxwatch.cli.app import run
 from tests.plugins.install import Installed
+
+
+class Inside(Installed):
+    """An install whose commands run in this process: the same code, without a start each time.
+
+    There is no terminal, as in a pipe. `outside` is the same install, driven by processes.
+    """
+
+    def run(self, *words: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        out, err, stdin = io.StringIO(), io.StringIO(), sys.stdin
+        sys.stdin = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                left = run([*words, "--config-dir", str(self.folder)])
+        finally:
+            sys.stdin = stdin
+        assert "internal error" not in err.getvalue(), err.getvalue()
+        if status is not None:
+            assert left == status, f"{words}: {out.getvalue()}\n{err.getvalue()}"
+        return subprocess.CompletedProcess(words, left, out.getvalue(), err.getvalue())
+
+    @property
+    def outside(self) -> Installed:
+        return Installed(self.folder)
+
 
 CONFIG = """
 [db_profiles.house]
@@ -72,11 +102,11 @@ def build(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def shop_once(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def shop_once(tmp_path_factory: pytest.TempPathFactory) -> Inside:
     """The shop with two snapshots, a completed run and a queue; only to be read."""
     folder = tmp_path_factory.mktemp("shop") / "config"
     build(folder)
-    made = Installed(folder)
+    made = Inside(folder)
     made.run("catalog", "refresh", "house")
     change_house(folder, "ALTER TABLE customer ADD COLUMN phone VARCHAR")
     made.run("catalog", "refresh", "--db", "house")
@@ -90,8 +120,8 @@ def shop_once(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest.fixture
-def shop(shop_once: Installed, tmp_path: Path) -> Installed:
+def shop(shop_once: Inside, tmp_path: Path) -> Inside:
     """A copy of the shop, to be changed."""
     folder = tmp_path / "config"
     shutil.copytree(shop_once.folder, folder, ignore=shutil.ignore_patterns("owners", "*.lock"))
-    return Installed(folder)
+    return Inside(folder)

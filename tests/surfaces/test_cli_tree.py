@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
-from amxwatch.cli.app import COMMANDS, app, run
+from amxwatch.cli.app import COMMANDS, app
 from amxwatch.cli.failure import cause_of, status_of
 from amxwatch.cli.spelling import translated
 from amxwatch.cli.tree import load
 from amxwatch.core.errors import DatabaseError, UsageError
-from tests.plugins.install import Installed
+from tests.surfaces.conftest import Inside
 
 HEAVY = (
     "pydantic",
@@ -119,8 +119,8 @@ def test_help_is_fast() -> None:
     assert min(once() for _ in range(7)) < 0.2
 
 
-def test_version(shop_once: Installed) -> None:
-    assert shop_once.run("--version").stdout.startswith("amxwatch 0.")
+def test_version(shop_once: Inside) -> None:
+    assert shop_once.outside.run("--version").stdout.startswith("amxwatch 0.")
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_version(shop_once: Installed) -> None:
         ("--config-dir", "/nowhere", "llm", "list", "--json", "--config-dir=DIR"),
     ],
 )
-def test_options_that_go_anywhere(shop_once: Installed, words: tuple[str, ...]) -> None:
+def test_options_that_go_anywhere(shop_once: Inside, words: tuple[str, ...]) -> None:
     given = [
         word.replace("DIR", str(shop_once.folder)) if "DIR" in word else word for word in words
     ]
-    assert '"builtin"' in shop_once.run(*given).stdout
+    assert '"builtin"' in shop_once.outside.run(*given).stdout
 
 
 @pytest.mark.parametrize(
@@ -199,30 +199,29 @@ def test_options_that_go_anywhere(shop_once: Installed, words: tuple[str, ...]) 
     ],
     ids=" ".join,
 )
-def test_a_wrong_call_is_one_line_and_exit_2(
-    shop_once: Installed, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
-) -> None:
-    """In this process, as there are many; the next test starts real ones."""
-    status = run([*words, "--json", "--config-dir", str(shop_once.folder)])
-    said = capsys.readouterr()
-    assert (status, said.out) == (2, ""), said.err
-    assert len(said.err.splitlines()) == 1, said.err
-    assert said.err.startswith("amxwatch: ")
+def test_a_wrong_call_is_one_line_and_exit_2(shop_once: Inside, words: tuple[str, ...]) -> None:
+    done = shop_once.run(*words, "--json", status=2)
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("amxwatch: ")
 
 
-@pytest.mark.parametrize("words", [("nope",), ("run", "main.custmer"), ("review",)], ids=" ".join)
-def test_a_wrong_call_of_a_process(shop_once: Installed, words: tuple[str, ...]) -> None:
-    done = shop_once.run(*words, status=2)
+WRONG = [("nope",), ("run", "main.custmer"), ("review",)]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_a_wrong_call_of_a_process(shop_once: Inside, words: tuple[str, ...]) -> None:
+    done = shop_once.outside.run(*words, status=2)
     assert (done.stdout, len(done.stderr.splitlines())) == ("", 1)
 
 
-def test_bare_without_a_terminal_shows_the_help(shop_once: Installed) -> None:
-    done = shop_once.run(status=2)
+def test_bare_without_a_terminal_shows_the_help(shop_once: Inside) -> None:
+    done = shop_once.outside.run(status=2)
     assert "Commands" in done.stdout or "Describe:" in done.stdout
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_pipe_that_closes_early_is_no_error(shop_once: Installed) -> None:
+def test_a_pipe_that_closes_early_is_no_error(shop_once: Inside) -> None:
     command = " ".join(shop_once.command("events", "--json"))
     done = subprocess.run(
         ["bash", "-c", f"{command} | head -c 10"],

@@ -11,9 +11,9 @@ from pathlib import Path
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
-from amxwatch.core.catalog import ObjectRef, ObjectType
+from amxwatch.core.catalog import ObjectRef
 from amxwatch.core.errors import DatabaseUnavailableError, StatementRefusedError
-from amxwatch.databases.sampling import refuse_unwritable
+from amxwatch.databases.sampling import WORDS, refuse_unwritable
 from amxwatch.databases.sql_folder.edits import SetComment
 from amxwatch.databases.sql_folder.files import COMMENTS_FILE
 from amxwatch.databases.sql_folder.pieces import Cutter
@@ -24,19 +24,12 @@ FIRST_LINE = (
     "-- Descriptions written by amxwatch after review, applied after every other file here. "
     "amxwatch rewrites this file.\n"
 )
-_KINDS = {
-    ObjectType.SCHEMA: "SCHEMA",
-    ObjectType.TABLE: "TABLE",
-    ObjectType.VIEW: "VIEW",
-    ObjectType.MATERIALIZED_VIEW: "MATERIALIZED VIEW",
-    ObjectType.COLUMN: "COLUMN",
-}
 _NO_NULL = frozenset({"snowflake", "oracle", "teradata", "exasol"})
 """Dialects in which an empty text removes a comment, and NULL is a mistake."""
 
 
 def comment_statement(target: CommentTarget, text: str | None, dialect: Dialect, name: str) -> str:
-    """Return COMMENT ON without a semicolon. Raises: StatementRefusedError."""
+    """Return COMMENT ON in the dialect's quoting. Raises: StatementRefusedError."""
     parts = [part for part in (target.ref.schema, target.ref.table, target.ref.column) if part]
     for part in parts:
         refuse_unwritable(part, "a name")
@@ -46,7 +39,7 @@ def comment_statement(target: CommentTarget, text: str | None, dialect: Dialect,
         value = exp.Literal.string(text).sql(dialect=dialect)
     else:
         value = "''" if name in _NO_NULL else "NULL"
-    return f"COMMENT ON {_KINDS[target.type]} {named} IS {value}"
+    return f"COMMENT ON {WORDS[target.type]} {named} IS {value};"
 
 
 class CommentsFile:
@@ -91,7 +84,7 @@ class CommentsFile:
                 entries.pop(ref, None)
             else:
                 entries[ref] = statement
-            lines = (entries[key] + ";\n" for key in sorted(entries))
+            lines = (entries[key] + "\n" for key in sorted(entries))
             self._replace((FIRST_LINE + "".join(lines)).encode())
         except OSError as error:
             raise StatementRefusedError(
@@ -112,7 +105,7 @@ class CommentsFile:
             ref = self._ref(piece.text)
             if ref is None:
                 raise self._foreign(text.count("\n", 0, piece.start) + 1)
-            found[ref] = piece.text.rstrip()
+            found[ref] = piece.text.rstrip() + ";"
         return found
 
     def _ref(self, statement: str) -> ObjectRef | None:

@@ -109,16 +109,18 @@ def _without_tail(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> 
         elif token.token_type is TokenType.R_PAREN:
             depth -= 1
             if depth == 0:
-                if _starts_statement(tokens[at + 1 :]):
-                    raise UnreadableError("a semicolon is missing before this", tokens[at + 1])
+                _refuse_second(tokens[at + 1 :])
                 return parse(tokens[: at + 1], text, dialect)
         elif depth == 0 and word(tokens, at) in ("AS", "SELECT", "WITH"):
             break
     raise UnreadableError("this form of CREATE is not known", tokens[0])
 
 
-def _starts_statement(tokens: Tokens) -> bool:
-    return word(tokens, 0) in ("CREATE", "ALTER", "DROP", "INSERT", "SELECT", "GRANT", "UPDATE")
+def _refuse_second(tail: Tokens) -> None:
+    """Raise where the tail holds another statement: a semicolon was forgotten."""
+    for at, token in enumerate(tail):
+        if word(tail, at) in ("CREATE", "ALTER", "DROP", "INSERT", "GRANT", "UPDATE"):
+            raise UnreadableError("a semicolon is missing before this", token)
 
 
 def _put_table(tree: exp.Create, dialect: Dialect) -> PutTable:

@@ -87,6 +87,7 @@ class SqlFolder:
 
     async def sample(self, table: Table, *, rows: int, full: bool) -> Sample:
         """Return no rows: files of definitions hold none."""
+        await self.gate()  # says when the folder is gone, as the port promises
         return Sample(columns=tuple(column.name for column in table.columns), rows=())
 
     async def current(self, targets: Sequence[CommentTarget]) -> dict[ObjectRef, str | None]:

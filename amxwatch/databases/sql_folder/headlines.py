@@ -50,6 +50,24 @@ MODIFIERS = (
     | _TEMPORARY
 )
 
+_FIRST_WORDS = frozenset(
+    {"ABORT", "ALTER", "ANALYZE", "ATTACH", "BACKUP", "BEGIN", "CACHE", "CALL", "CHECK"}
+    | {"CHECKPOINT", "CHECKSUM", "CLOSE", "CLUSTER", "COMMENT", "COMMIT", "COPY"}
+    | {"CREATE", "DEALLOCATE", "DECLARE", "DEFINE", "DELETE", "DELIMITER", "DESC"}
+    | {"DESCRIBE", "DETACH", "DISCARD", "DISCONNECT", "DO", "DROP", "END", "EXCHANGE"}
+    | {"EXEC", "EXECUTE", "EXIT", "EXPLAIN", "EXPORT", "FETCH", "FLUSH", "FROM", "GET"}
+    | {"GO", "GRANT", "HANDLER", "IF", "IMPORT", "INSERT", "INSTALL", "KILL", "LIST"}
+    | {"LISTEN", "LOAD", "LOCK", "MERGE", "MOVE", "MSCK", "NOTIFY", "OPTIMIZE", "PIVOT"}
+    | {"PRAGMA", "PREPARE", "PRINT", "PROMPT", "PURGE", "PUT", "QUIT", "RAISE"}
+    | {"REASSIGN", "REFRESH", "REINDEX", "RELEASE", "REMOVE", "RENAME", "REPAIR"}
+    | {"REPLACE", "RESET", "RESTORE", "RETURN", "REVOKE", "ROLLBACK", "SAVEPOINT"}
+    | {"SECURITY", "SELECT", "SET", "SHOW", "SOURCE", "SPOOL", "START", "STOP"}
+    | {"SUMMARIZE", "SYSTEM", "TABLE", "TRUNCATE", "UNCACHE", "UNDROP", "UNLISTEN"}
+    | {"UNLOAD", "UNLOCK", "UNPIVOT", "UNSET", "UPDATE", "UPSERT", "USE", "VACUUM"}
+    | {"VALUES", "WHENEVER", "WHILE", "WITH"}
+)
+"""Words that begin a statement of some dialect; what begins otherwise may be a broken one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
@@ -75,6 +93,16 @@ def read_headline(text: str, dialect: str) -> Headline | None:
         return Headline(verb=verb, kind="TABLE") if words[:1] == ["TABLE"] else None
     kind = _kind(verb, words, dialect)
     return Headline(verb=verb, kind=kind) if kind else None
+
+
+def is_garbled(text: str) -> bool:
+    """Say whether a text that is no known statement looks like a broken one that matters."""
+    found = _WORDS.match(text)
+    if found is not None and found.group().upper() in _FIRST_WORDS:
+        return False
+    words = [word.upper() for word in _WORDS.findall(text[:100])[:6]]
+    names_object = bool({"TABLE", "VIEW", "SCHEMA"} & set(words))
+    return names_object or next_statement(text, 0, len(text)) is not None
 
 
 def _kind(verb: str, words: list[str], dialect: str) -> str:

@@ -42,7 +42,8 @@ def mend(now: list[Statement], before: Mended | None) -> Mended:
             found.append(statement)
             continue
         found.append(known[at] if at < len(known) else statement)
-        if statement.loses:
+        if statement.loses or not known:
+            # One that nothing is known of may be another one whose name is broken too.
             found += swallowed
             swallowed = []
     loses = any(s.loses for s in now) and (before is None or before.loses)

@@ -17,6 +17,7 @@ from amxwatch.databases.sql_folder.edits import Edit, Fault, Name, RenameTable, 
 from amxwatch.databases.sql_folder.headlines import (
     MODIFIERS,
     Headline,
+    is_garbled,
     next_statement,
     read_headline,
     unwrap,
@@ -89,7 +90,7 @@ def _read(piece: Piece, dialect: Dialect, name: str) -> Statement | None:
     lead = skip_lead(text)
     headline = read_headline(text[lead:], name)
     if headline is None:
-        return _swallowing(piece) if piece.open_quote is not None else None
+        return _unknown(piece, text[lead:], lead)
     tokens: list[Token] = []
     try:
         with _parsing(tokens, text):
@@ -103,8 +104,14 @@ def _read(piece: Piece, dialect: Dialect, name: str) -> Statement | None:
         return _broken(headline, piece, text, Fault(offset=offset, message=error.message), dialect)
 
 
-def _swallowing(piece: Piece) -> Statement:
-    return Statement(key="", fault=_open_quote(piece), loses=True)
+def _unknown(piece: Piece, text: str, lead: int) -> Statement | None:
+    """Report what is no known statement, but seems to have been one that matters."""
+    if piece.open_quote is not None:
+        return Statement(key="", fault=_open_quote(piece), loses=True)
+    if not is_garbled(text):
+        return None
+    fault = Fault(offset=piece.start + lead, message="no statement begins like this")
+    return Statement(key="", fault=fault, loses=True)
 
 
 def _open_quote(piece: Piece) -> Fault:

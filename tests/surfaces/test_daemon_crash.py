@@ -1,0 +1,262 @@
+"""`kill -9` of a real daemon at each of its steps: nothing is lost, paid or written twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+
+from tests.plugins.install import Installed
+from tests.plugins.model_server import ModelServer
+from tests.surfaces.witness import Name, Witness, paid, repeated
+
+CONFIG = """
+[daemon]
+poll_seconds = 0.4
+
+[db_profiles.source]
+url = "{url}"
+ignore = ["audit.*"]
+
+[llm_profiles.model]
+provider = "openai"
+model = "test-model"
+base_url = "{model}"
+max_concurrency = {max_concurrency}
+
+[defaults]
+db_profile = "source"
+llm_profile = "model"
+
+[schedules.watch]
+db_profile = "source"
+review_strategy = "{strategy}"
+trigger = {{ type = "change", cadence_cap_hours = 0, settle_seconds = 0 }}
+"""
+
+COLUMNS = ("customer_id", "email", "created_at")
+
+
+class Scene:
+    """An install with a daemon on a database that moves, and a model that may hang."""
+
+    def __init__(self, install: Installed, model: ModelServer, url: str) -> None:
+        self.install = install
+        self.model = model
+        self.url = url
+        self.witness = Witness(install.folder)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, strategy: str = "manual", max_concurrency: int = 2) -> None:
+        self.install.config(
+            CONFIG.format(
+                url=self.url,
+                model=self.model.url,
+                strategy=strategy,
+                max_concurrency=max_concurrency,
+            )
+        )
+        self.restart()
+
+    def restart(self) -> None:
+        self.process = self.install.daemon()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.install.kill(self.process)
+
+    def finish(self, changed: set[Name]) -> None:
+        """Wait until the change is served, and check what must hold after any kill."""
+        self.install.until(lambda: self.served_once(changed), "each object drafted")
+        self.install.until(lambda: not self.witness.unfinished(), "end of the runs")
+        assert self.witness.served() == Counter(changed)
+        assert repeated(self.model) <= self.witness.events("reply_lost")
+
+    def served_once(self, changed: set[Name]) -> bool:
+        return self.witness.served().keys() >= changed
+
+    def assert_recovered(self) -> None:
+        """The change run was interrupted once, and completed."""
+        (run,) = self.witness.rows("SELECT id, status, recovered FROM run WHERE trigger = 'change'")
+        assert run[1:] == ("completed", 1)
+        events = self.install.events("run_recovered")
+        assert [event["run_id"] for event in events] == [run[0]]
+
+
+@pytest.fixture
+def on_sqlite(install: Installed, model_server: ModelServer, tmp_path: Path) -> Scene:
+    """A SQLite file with one table."""
+    path = tmp_path / "source.db"
+    add_tables(path, "first")
+    return Scene(install, model_server, f"sqlite:///{path}")
+
+
+@pytest.fixture
+def on_postgres(install: Installed, model_server: ModelServer, postgres_url: str) -> Scene:
+    """A PostgreSQL database with one table and a trigger that logs each COMMENT.
+
+    The log is written in the transaction of the COMMENT, so it holds what was committed. While
+    `audit.hold` has a row, the second COMMENT and all after it wait inside their statement.
+    """
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            """
+            CREATE TABLE first (customer_id int PRIMARY KEY);
+            CREATE SCHEMA audit;
+            CREATE TABLE audit.hold (held boolean);
+            CREATE TABLE audit.log (object text);
+            CREATE FUNCTION audit.note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                INSERT INTO audit.log
+                    SELECT object_identity FROM pg_event_trigger_ddl_commands();
+                WHILE EXISTS (SELECT FROM audit.hold) AND (SELECT count(*) FROM audit.log) > 1
+                LOOP PERFORM pg_sleep(0.02); END LOOP;
+            END $$;
+            CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('COMMENT')
+                EXECUTE FUNCTION audit.note();
+            """
+        )
+    return Scene(install, model_server, postgres_url)
+
+
+def add_tables(path: Path, *tables: str) -> set[Name]:
+    """Add tables to a SQLite file in one transaction; return what there is to draft."""
+    columns = ", ".join(f"{name} TEXT" for name in COLUMNS)
+    with closing(sqlite3.connect(path)) as connection:
+        script = "".join(f"CREATE TABLE {table} ({columns});" for table in tables)
+        connection.executescript(f"BEGIN; {script} COMMIT;")
+    return names(*tables)
+
+
+def names(*tables: str) -> set[Name]:
+    return {(table, column) for table in tables for column in ("", *COLUMNS)}
+
+
+def sqlite_of(scene: Scene) -> Path:
+    return Path(scene.url.removeprefix("sqlite:///"))
+
+
+def test_while_reading(on_postgres: Scene) -> None:
+    on_postgres.start()
+    with psycopg.connect(on_postgres.url) as lock, psycopg.connect(on_postgres.url) as ddl:
+        # Whoever reads comments waits for us; the daemon does so when it reads the catalog.
+        lock.execute("LOCK TABLE pg_description IN ACCESS EXCLUSIVE MODE")
+        ddl.execute("CREATE TABLE moved (customer_id int, email text, created_at timestamp)")
+        ddl.commit()
+        query = (
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted"
+            " AND application_name = 'amxwatch'"
+        )
+        until(lambda: lock.execute(query).fetchone() != (0,), "the daemon waiting in its read")
+        on_postgres.kill()
+    assert on_postgres.witness.count("run") == 0
+    on_postgres.restart()
+    on_postgres.finish(names("moved"))
+    assert repeated(on_postgres.model) == 0
+
+
+def test_between_comparing_and_numbering(on_sqlite: Scene) -> None:
+    on_sqlite.start()
+    witness = on_sqlite.witness
+    with witness.held():
+        changed = add_tables(sqlite_of(on_sqlite), "moved")
+        # The new snapshot cannot be numbered; its daemon has nothing else to write.
+        until(lambda: is_blocked_on(on_sqlite, "state.db"), "the daemon at its ledger")
+        on_sqlite.kill()
+    assert witness.count("snapshot") == 1
+    on_sqlite.restart()
+    on_sqlite.finish(changed)
+    assert repeated(on_sqlite.model) == 0
+
+
+def test_between_numbering_and_the_cache(on_sqlite: Scene) -> None:
+    """The step takes hundredths of a second: kill as soon as the number stands, until it hits."""
+    on_sqlite.start()
+    changed: set[Name] = set()
+    for number in range(2, 12):
+        changed |= add_tables(sqlite_of(on_sqlite), f"moved_{number}")
+        until(lambda n=number: on_sqlite.witness.count("snapshot") >= n, "a number", pause=0.0005)
+        on_sqlite.kill()
+        behind = cached(on_sqlite.install.folder) < number
+        on_sqlite.restart()
+        on_sqlite.finish(changed)
+        if behind:
+            break
+    else:
+        raise AssertionError("no kill landed between the ledger and the cache")
+    assert cached(on_sqlite.install.folder) == on_sqlite.witness.count("snapshot")
+
+
+def cached(folder: Path) -> int:
+    """Return the newest snapshot that the cache file holds."""
+    (path,) = folder.glob("**/source*.duckdb")
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute("SELECT max(number) FROM snapshot").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def test_with_a_run_in_the_queue(on_sqlite: Scene) -> None:
+    """A run by hand takes the only slot of the profile, so that the change run stays queued."""
+    on_sqlite.start()
+    install, witness = on_sqlite.install, on_sqlite.witness
+    on_sqlite.model.hang()
+    by_hand = subprocess.Popen(
+        install.command("run", "main.first"), env=install.env, stdout=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: on_sqlite.model.in_flight == 1, "the run by hand")
+        changed = add_tables(sqlite_of(on_sqlite), "moved")
+        query = "trigger = 'change' AND status = 'queued'"
+        until(lambda: witness.count("run", query) == 1, "the queued run")
+        on_sqlite.kill()
+        on_sqlite.restart()
+        on_sqlite.model.release()
+        assert by_hand.wait(60) == 0
+    finally:
+        by_hand.kill()
+        by_hand.wait()
+    on_sqlite.finish(changed | names("first"))
+    assert witness.count("run") == 2
+    assert repeated(on_sqlite.model) == 0
+
+
+def test_with_requests_in_flight(on_sqlite: Scene) -> None:
+    on_sqlite.start(max_concurrency=2)
+    model = on_sqlite.model
+    answers_then_hangs(model, answers=2)
+    changed = add_tables(sqlite_of(on_sqlite), "a", "b", "c", "d", "e")
+    until(lambda: model.in_flight == 2 and model.count == 4, "two answers and two in flight")
+    until(lambda: on_sqlite.witness.count("request") == 2, "two replies in the ledger")
+    on_sqlite.kill()
+    known = paid(model)
+    model.script.clear()
+    model.release()
+    on_sqlite.restart()
+    on_sqlite.finish(changed)
+    on_sqlite.assert_recovered()
+    lost = on_sqlite.install.events("reply_lost")
+    again = paid(model) - Counter(paid(model).keys())
+    assert len(lost) == len({event["key"] for event in lost}) == 2
+    assert again.total() == 2
+    assert again.keys() <= known.keys()
+    assert set(paid(model)) - set(known) == set(list(paid(model))[4:])
+
+
+def answers_then_hangs(model: ModelServer, *, answers: int) -> None:
+    """Queue so many usual answers; all after them hang."""
+    usual = [lambda request: model_answer(request) for _ in range(answers)]
+    model.script.extend(usual)
+    for _ in range(20):
+        model.hang()
