@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -88,7 +89,7 @@ def invoke(args: Sequence[str]) -> int:
     """Invoke the tree and return an exit status, whatever happens in it."""
     try:
         _refuse_broken_text(args)
-        status = app.main(list(args), prog_name="amxwatch", standalone_mode=False)
+        status = _invoke(args)
         sys.stdout.flush()
     # Whatever happened is told in one line and becomes an exit status.
     except BaseException as error:  # noqa: BLE001
@@ -96,6 +97,14 @@ def invoke(args: Sequence[str]) -> int:
 
         return status_of(error, args)
     return status if isinstance(status, int) else 0
+
+
+def _invoke(args: Sequence[str]) -> object:
+    if "_AMXWATCH_COMPLETE" in os.environ:
+        return app.main(list(args), prog_name="amxwatch")
+    # Not `app.main`, which prints an empty line when the keyboard interrupts.
+    with app.make_context("amxwatch", list(args)) as context:
+        return app.invoke(context)
 
 
 def _refuse_broken_text(args: Sequence[str]) -> None:

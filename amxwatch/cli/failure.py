@@ -27,6 +27,8 @@ def status_of(error: BaseException, args: Sequence[str]) -> int:
         case click.exceptions.Exit():
             return cause.exit_code
         case KeyboardInterrupt() | click.Abort():
+            if sys.stderr.isatty():
+                print(file=sys.stderr)  # leave the line that shows ^C
             tell("stopped")
             return INTERRUPTED
         case BrokenPipeError():

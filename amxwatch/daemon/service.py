@@ -84,6 +84,8 @@ class Service:
         self._cycle = 0
         self._started_at = install.clock.now()
         self._last_cycle: dict[str, object] | None = None
+        # What moved while a run went on is looked at as soon as it has ended.
+        install.engine.on_ended = lambda run: self._wakes.hint(run.db_profile)
 
     @property
     def poll_seconds(self) -> float:

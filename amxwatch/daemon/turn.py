@@ -60,6 +60,7 @@ async def take(
     An error of one source or schedule is reported, and the others are still served.
     """
     await install.engine.recover()
+    await install.close_retired()
     schedules = [
         plan for plan in install.settings.schedules.values() if only is None or plan.name == only
     ]

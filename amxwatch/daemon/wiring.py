@@ -25,6 +25,7 @@ from amxwatch.flows.progress import ReportProgress, silent
 from amxwatch.flows.settling import settled
 from amxwatch.flows.source import Source
 from amxwatch.ports.clock import Clock
+from amxwatch.ports.database import Database
 from amxwatch.ports.engine import Handler
 from amxwatch.ports.ledger import Ledger
 from amxwatch.ports.provider import Provider
@@ -64,6 +65,7 @@ class Install:
         self.engine = LocalEngine(ledger=ledger, clock=clock, owner=owner, settled=settled)
         self._sources: dict[str, tuple[DbProfile, Source]] = {}
         self._providers: dict[str, tuple[LlmProfile, Provider]] = {}
+        self._retired: list[Database | Provider] = []
 
     @property
     def settings(self) -> Settings:
@@ -78,16 +80,17 @@ class Install:
         self.loaded, self.config_error = loaded, None
         document = dump(loaded.settings)
         await self.ledger.write(lambda tx: tx.installation.keep_config(document))
-        self._sources = {
-            name: (made_from, source)
-            for name, (made_from, source) in self._sources.items()
-            if self.settings.db_profiles.get(name) == made_from
-        }
-        self._providers = {
-            name: (made_from, provider)
-            for name, (made_from, provider) in self._providers.items()
-            if self.settings.llm_profiles.get(name) == made_from
-        }
+        for name, (made_from, _) in list(self._sources.items()):
+            if self.settings.db_profiles.get(name) != made_from:
+                self._retired.append(self._sources.pop(name)[1].database)
+        for name, (made_of, _) in list(self._providers.items()):
+            if self.settings.llm_profiles.get(name) != made_of:
+                self._retired.append(self._providers.pop(name)[1])
+
+    async def close_retired(self) -> None:
+        """Close what an edit replaced, once no run can be using it any more."""
+        while self._retired and self.engine.is_idle:
+            await self._retired.pop().aclose()
 
     def source(self, name: str | None = None) -> Source:
         """Return a db profile (None: the default one), opened, not yet connected.
@@ -188,6 +191,8 @@ class Install:
 
     async def aclose(self) -> None:
         """Close every part. May be called twice."""
+        for retired in self._retired:
+            await retired.aclose()
         for _, source in self._sources.values():
             await source.database.aclose()
         for _, provider in self._providers.values():

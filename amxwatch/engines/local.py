@@ -48,6 +48,8 @@ class LocalEngine:
         self._woken = anyio.Event()
         self._stopping = False
         self._held: dict[RunId, anyio.CancelScope] = {}
+        self.on_ended: Callable[[Run], None] | None = None
+        """Called after each run that this engine executed has ended or was given back."""
         self._services: set[anyio.Event] = set()
 
     async def work(self, handler: Handler, slots: Callable[[], Slots]) -> None:
@@ -82,6 +84,11 @@ class LocalEngine:
             held=self._held.keys(),
             settled=self._settled,
         )
+
+    @property
+    def is_idle(self) -> bool:
+        """Claim that no run is executed here just now."""
+        return not self._held
 
     def wake(self) -> None:
         """Say that something was queued."""
@@ -119,7 +126,9 @@ class LocalEngine:
         scope = self._held[run.id]
         with scope:
             try:
-                await self._executor.execute(run, handler, lambda: self._stopping)
+                ended = await self._executor.execute(run, handler, lambda: self._stopping)
+                if self.on_ended is not None:
+                    self.on_ended(ended)
             except (StoreError, TimeoutError):
                 # It stays `running` until its lease is over, and is recovered then.
                 log.exception(

@@ -617,6 +617,8 @@ async def test_a_broken_statement_keeps_its_last_good_version(tmp_path: Path) ->
         "CREATE TABLE b id int, x text);",
         "CREATE TABLE b (id int, /* x text);",
         "CREATE TABLE (id int, x text);",
+        "CREATE TABLE bad,b.b (id int, x text);",
+        "CRATE TABLE b (id int, x text);",
         'CREATE TABLE "b (id int, x text);',
     ],
 )

@@ -66,14 +66,18 @@ class Installed:
         found: list[Document] = self.json("review", "--list")["pending"]
         return found
 
+    def popen(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a daemon and do not wait for it."""
+        with (self.folder / "test-daemon.log").open("ab") as log:
+            process = subprocess.Popen(
+                self.command("daemon", "--json", *words), stdout=log, stderr=log, env=self.env
+            )
+        self._daemons.append(process)
+        return process
+
     def daemon(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a daemon and wait until it has taken its first turn."""
-        log = (self.folder / "test-daemon.log").open("ab")
-        process = subprocess.Popen(
-            self.command("daemon", "--json", *words), stdout=log, stderr=log, env=self.env
-        )
-        log.close()
-        self._daemons.append(process)
+        process = self.popen(*words)
 
         def is_up() -> bool:
             assert process.poll() is None, self.log()

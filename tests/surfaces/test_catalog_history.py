@@ -195,7 +195,7 @@ def check_values(told: list[dict], changes: tuple[Change, ...], dialect: str, sc
             assert (change.before, change.after) == (not each["old"], not each["new"])
         elif each["op"] == "alter_default":
             change = ours[ChangeKind.DEFAULT_CHANGED, ref]
-            assert (change.after is None) == (each["new"] in {None, "NULL"})
+            assert (change.after is None) == (each["new"] is None)
         elif each["op"] == "add_column" and (ChangeKind.ADDED, ref) in ours:
             after = ours[ChangeKind.ADDED, ref].after
             assert isinstance(after, dict)

@@ -40,6 +40,11 @@ class Terminal:
         self.child.expect_exact(text)
         return ESCAPES.sub("", self.child.before or "")
 
+    def prompt(self) -> str:
+        """Wait for the prompt as it is drawn anew, and return what stood before it."""
+        self.child.expect(r"amxwatch>\x1b\[\d+D")
+        return ESCAPES.sub("", self.child.before or "")
+
     def say(self, line: str) -> None:
         self.child.sendline(line)
 
@@ -65,19 +70,23 @@ def terminal(install: Inside, *words: str) -> Iterator[Terminal]:
 
 def test_the_prompt(shop: Inside) -> None:
     with terminal(shop) as person:
-        assert "drafts to review" in person.see("amxwatch>")
+        assert "drafts to review" in person.prompt()
         person.say("/analyze schedule list")
-        assert "nightly" in person.see("amxwatch>")
+        assert "nightly" in person.prompt()
         person.say("/inspect --scope main.orders")
-        assert "main.orders" in person.see("amxwatch>")
+        assert "main.orders" in person.prompt()
         person.say("/help schedule")
-        assert "run-due" in person.see("amxwatch>")
+        assert "run-due" in person.prompt()
         person.say("/nope")
-        assert "no such command 'nope'" in person.see("amxwatch>")
+        assert "no such command 'nope'" in person.prompt()
         person.say('/schedule show "nightl')
-        assert "quotation" in person.see("amxwatch>")
-        person.child.send("/hist\t list --sta\t failed\r")
-        assert "No run yet" in person.see("amxwatch>")
+        assert "quotation" in person.prompt()
+        person.child.send("/hist\t")
+        person.see("ory")
+        person.child.send(" list --sta\t")
+        person.see("tus")
+        person.child.send(" failed\r")
+        assert "No run yet" in person.prompt()
         person.say("/quit")
         assert person.end()[0] == 0
     history = shop.folder / "history"

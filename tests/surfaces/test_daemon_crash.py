@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import psycopg
 import pytest
 
 from tests.plugins.install import Installed
-from tests.plugins.model_server import ModelServer
+from tests.plugins.model_server import Answer, ModelServer, usual
 from tests.surfaces.witness import Name, Witness, paid, repeated
 
 CONFIG = """
@@ -143,6 +141,14 @@ def names(*tables: str) -> set[Name]:
     return {(table, column) for table in tables for column in ("", *COLUMNS)}
 
 
+def until(holds: Callable[[], bool], what: str, *, pause: float = 0.005) -> None:
+    """Wait for a moment that may be short."""
+    deadline = time.monotonic() + 40
+    while not holds():
+        assert time.monotonic() < deadline, f"no {what} within 40 s"
+        time.sleep(pause)
+
+
 def sqlite_of(scene: Scene) -> Path:
     return Path(scene.url.removeprefix("sqlite:///"))
 
@@ -169,10 +175,11 @@ def test_while_reading(on_postgres: Scene) -> None:
 def test_between_comparing_and_numbering(on_sqlite: Scene) -> None:
     on_sqlite.start()
     witness = on_sqlite.witness
+    (lock,) = on_sqlite.install.folder.glob("**/source.duckdb.lock")
+    before = lock.stat().st_mtime_ns
     with witness.held():
         changed = add_tables(sqlite_of(on_sqlite), "moved")
-        # The new snapshot cannot be numbered; its daemon has nothing else to write.
-        until(lambda: is_blocked_on(on_sqlite, "state.db"), "the daemon at its ledger")
+        wait_for_looks(lock, before)
         on_sqlite.kill()
     assert witness.count("snapshot") == 1
     on_sqlite.restart()
@@ -198,9 +205,23 @@ def test_between_numbering_and_the_cache(on_sqlite: Scene) -> None:
     assert cached(on_sqlite.install.folder) == on_sqlite.witness.count("snapshot")
 
 
+def wait_for_looks(lock: Path, before: int) -> None:
+    """Wait until the cache was opened, and then left alone for half a second."""
+    last, since = before, time.monotonic()
+
+    def is_over() -> bool:
+        nonlocal last, since
+        now = lock.stat().st_mtime_ns
+        if now != last:
+            last, since = now, time.monotonic()
+        return last != before and time.monotonic() - since > 0.5
+
+    until(is_over, "a look at the cache")
+
+
 def cached(folder: Path) -> int:
     """Return the newest snapshot that the cache file holds."""
-    (path,) = folder.glob("**/source*.duckdb")
+    (path,) = folder.glob("**/source.duckdb")
     with duckdb.connect(str(path), read_only=True) as connection:
         found = connection.execute("SELECT max(number) FROM snapshot").fetchone()
     assert found is not None
@@ -255,8 +276,119 @@ def test_with_requests_in_flight(on_sqlite: Scene) -> None:
 
 
 def answers_then_hangs(model: ModelServer, *, answers: int) -> None:
-    """Queue so many usual answers; all after them hang."""
-    usual = [lambda request: model_answer(request) for _ in range(answers)]
-    model.script.extend(usual)
+    """Queue so many usual answers; those after them hang."""
+    for _ in range(answers):
+        model.script.append(lambda request: Answer(body=usual(request)))
     for _ in range(20):
         model.hang()
+
+
+def test_between_a_recorded_reply_and_its_drafts(on_sqlite: Scene) -> None:
+    on_sqlite.start(max_concurrency=1)
+    on_sqlite.model.latency = 0.05
+    changed = add_tables(sqlite_of(on_sqlite), *(f"moved_{number}" for number in range(15)))
+    kill_over_a_reply_without_drafts(on_sqlite)
+    recorded = on_sqlite.witness.count("request")
+    on_sqlite.restart()
+    on_sqlite.finish(changed)
+    on_sqlite.assert_recovered()
+    assert recorded < on_sqlite.witness.count("request") == 15
+    assert repeated(on_sqlite.model) <= 1
+
+
+def kill_over_a_reply_without_drafts(scene: Scene) -> None:
+    """Take the ledger from the daemon again and again until a reply stands there alone."""
+
+    def landed() -> bool:
+        with scene.witness.held():
+            replies, drafts = scene.witness.count("request"), scene.witness.count("draft")
+            if replies * (1 + len(COLUMNS)) > drafts:
+                scene.kill()
+                return True
+            return False
+
+    until(landed, "a reply without its drafts", pause=0.002)
+
+
+def test_while_a_comment_is_being_written(on_postgres: Scene) -> None:
+    """The second COMMENT is in its statement: the database takes it back, and it is written."""
+    on_postgres.start(strategy="auto")
+    with psycopg.connect(on_postgres.url, autocommit=True) as other:
+        other.execute("INSERT INTO audit.hold VALUES (true)")
+        other.execute("CREATE TABLE moved (customer_id int, email text, created_at timestamp)")
+        until(lambda: sleeps_in_a_comment(other), "a COMMENT that waits")
+        on_postgres.kill()
+        other.execute("DELETE FROM audit.hold")
+        until(lambda: not sleeps_in_a_comment(other), "end of the statement")
+    assert_written_once(on_postgres)
+
+
+def test_between_a_written_comment_and_its_record(on_postgres: Scene) -> None:
+    on_postgres.start(strategy="auto")
+    with psycopg.connect(on_postgres.url, autocommit=True) as other:
+        other.execute("INSERT INTO audit.hold VALUES (true)")
+        other.execute("CREATE TABLE moved (customer_id int, email text, created_at timestamp)")
+        until(lambda: sleeps_in_a_comment(other), "a COMMENT that waits")
+        with on_postgres.witness.held():
+            # The statement may end, but what came of it cannot be recorded.
+            other.execute("DELETE FROM audit.hold")
+            until(lambda: len(logged(other)) == 2, "the second comment")
+            on_postgres.kill()
+    assert on_postgres.witness.count("draft", "status = 'writing'") == 1
+    assert_written_once(on_postgres)
+
+
+def sleeps_in_a_comment(connection: psycopg.Connection[Any]) -> bool:
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE state = 'active' AND query LIKE 'COMMENT ON%'"
+    )
+    return connection.execute(query).fetchone() != (0,)
+
+
+def logged(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the objects whose comments were committed, as often as they were."""
+    return [row[0] for row in connection.execute("SELECT object FROM audit.log")]
+
+
+def assert_written_once(scene: Scene) -> None:
+    """Restart after a kill in the middle of applying, and count what the database was told."""
+    scene.restart()
+    changed = names("moved")
+    scene.finish(changed)
+    scene.assert_recovered()
+    assert scene.witness.count("draft", "status = 'written'") == len(changed)
+    with psycopg.connect(scene.url) as connection:
+        objects = logged(connection)
+        texts = connection.execute(
+            "SELECT description FROM pg_description WHERE objoid = 'moved'::regclass"
+        ).fetchall()
+    assert sorted(objects) == sorted(
+        f"public.moved.{column}" if column else "public.moved" for _, column in changed
+    )
+    drafts = scene.witness.rows("SELECT text FROM draft")
+    assert sorted(text for (text,) in texts) == sorted(text for (text,) in drafts)
+    written = [event["object"] for event in scene.install.events("comment_written")]
+    assert len(written) == len(set(written)) == len(changed)
+    assert repeated(scene.model) == 0
+
+
+def test_at_any_moment(on_sqlite: Scene) -> None:
+    """Many short lives, each ended after a while that nobody chose."""
+    on_sqlite.start(max_concurrency=2)
+    on_sqlite.model.latency = 0.03
+    chance = random.Random(6)  # noqa: S311 no secret
+    changed: set[Name] = set()
+    for life in range(8):
+        changed |= add_tables(sqlite_of(on_sqlite), f"a{life}", f"b{life}", f"c{life}")
+        time.sleep(chance.uniform(0.02, 1.8))
+        on_sqlite.kill()
+        on_sqlite.process = on_sqlite.install.popen()
+    on_sqlite.kill()
+    on_sqlite.restart()
+    witness = on_sqlite.witness
+    on_sqlite.install.until(lambda: witness.open_drafts().keys() >= changed, "all drafts", 90)
+    on_sqlite.install.until(lambda: not witness.unfinished(), "end of the runs")
+    assert witness.open_drafts() == Counter(changed)
+    assert repeated(on_sqlite.model) <= witness.events("reply_lost")
+    assert witness.events("run_recovered") <= 9

@@ -51,6 +51,14 @@ class Witness:
         )
         return Counter((table, column) for table, column in found)
 
+    def open_drafts(self) -> Counter[Name]:
+        """Count, for each object, its drafts that are still worth something."""
+        found = self.rows(
+            "SELECT table_name, column_name FROM draft JOIN object ON object.id = object_id"
+            " WHERE status NOT IN ('superseded', 'withdrawn')"
+        )
+        return Counter((table, column) for table, column in found)
+
     def unfinished(self) -> list[str]:
         """Return the runs that are neither over nor waiting for a person."""
         query = "SELECT id FROM run WHERE status IN ('queued', 'running')"

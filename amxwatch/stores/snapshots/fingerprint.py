@@ -26,7 +26,9 @@ def fingerprint(table: Table) -> int:
     """
     columns = list(map(_COLUMN, table.columns))
     columns.sort(key=_ORDINAL)
-    keys = sorted(map(_key, table.keys), key=repr) if table.keys else []
+    keys = list(map(_key, table.keys))
+    if len(keys) > 1:
+        keys.sort(key=repr)
     content = (
         table.schema,
         table.name,
