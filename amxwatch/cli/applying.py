@@ -18,6 +18,7 @@ from amxwatch.core.run import RunId
 from amxwatch.flows import apply, manual
 from amxwatch.flows.apply import Applied, Planned, Verdict
 from amxwatch.flows.source import Source
+from amxwatch.flows.undo import undo
 from amxwatch.ports.ledger import DraftFilter
 
 SHOWN_ROWS = 20
@@ -214,7 +215,7 @@ async def undo_run(text: str, dry_run: bool, yes: bool, desk: Desk) -> int:
     if not confirm(question, yes=yes):
         desk.out.say("Nothing was changed.")
         return 0
-    applied = await apply.undo(source, run_id, report=_reporter(desk.out))
+    applied = await undo(source, run_id, report=_reporter(desk.out))
     return _told(desk.out, applied, len(written), None, {})
 
 

@@ -110,7 +110,7 @@ async def _show(plan: Schedule, catalog: Catalog, desk: Desk) -> None:
 
 def rendered(plan: Schedule, desk: Desk, number: int) -> str | None:
     """Return the schedule's input as the run of that number would be given it."""
-    from amxwatch.flows.analyze import render_input
+    from amxwatch.flows.job import render_input
 
     return render_input(plan, now=desk.install.clock.now(), run_number=number)
 

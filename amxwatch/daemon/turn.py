@@ -13,9 +13,9 @@ import anyio
 
 from amxwatch.core.errors import AmxwatchError
 from amxwatch.daemon.wiring import Install
-from amxwatch.flows.apply import settle_interrupted
 from amxwatch.flows.dispatch import dispatch
 from amxwatch.flows.firing import Dispatched, Firing
+from amxwatch.flows.interrupted import settle_interrupted
 from amxwatch.flows.watch import Look, look
 from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import Files

@@ -155,7 +155,7 @@ class Install:
 
     def handler(self, report: ReportProgress = silent) -> Handler:
         """Return what executes a run of either kind."""
-        from amxwatch.flows.analyze import Drafting
+        from amxwatch.flows.job import Drafting
         from amxwatch.flows.work import work
 
         drafting = Drafting(

@@ -6,10 +6,7 @@ builds the same requests, finds their recorded replies, and pays for none of the
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 
 import anyio
 
@@ -17,58 +14,18 @@ from amxwatch.core.catalog import Catalog
 from amxwatch.core.draft import Band, Draft, DraftStatus, NewDraft
 from amxwatch.core.errors import ProviderError, RunReleasedError
 from amxwatch.core.evidence import surroundings
-from amxwatch.core.run import Outcome, Run
+from amxwatch.core.run import Outcome
 from amxwatch.core.selection import TableWork
 from amxwatch.flows import apply
-from amxwatch.flows.asking import Asker, Asking, wait_for_the_day
+from amxwatch.flows.asking import Asker, Asking
 from amxwatch.flows.carrying import split
 from amxwatch.flows.described import accepted_descriptions, our_texts
 from amxwatch.flows.evidence import batches_of
-from amxwatch.flows.progress import Progress, ReportProgress, silent
+from amxwatch.flows.job import Drafting, Job, begin
 from amxwatch.flows.review import accept, is_automatic
-from amxwatch.flows.source import Source
 from amxwatch.flows.targets import Targets, choose, fix_end
-from amxwatch.ports.clock import Clock
 from amxwatch.ports.engine import RunContext
-from amxwatch.ports.ledger import DraftFilter, Ledger, Tx
-from amxwatch.ports.provider import Provider
-from amxwatch.settings.schema import DbProfile, LlmProfile, Schedule, Settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drafting:
-    """What an analyze run needs of its install. Settings hold from a run's start to its end."""
-
-    settings: Callable[[], Settings]
-    source: Callable[[str], Source]
-    provider: Callable[[str], Provider]
-    ledger: Ledger
-    clock: Clock
-    owner: str
-    report: ReportProgress = silent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One run at work: its settings as they were at its start, and what it draws on."""
-
-    context: RunContext
-    drafting: Drafting
-    settings: Settings
-    source: Source
-    provider: Provider
-    db_profile: DbProfile
-    llm_profile: LlmProfile
-    plan: Schedule | None
-    instruction: str = ""
-
-    @property
-    def run(self) -> Run:
-        return self.context.run
-
-    def say(self, stage: str, **values: object) -> None:
-        """Report one step."""
-        self.drafting.report(Progress(run_id=self.run.id, stage=stage, **values))  # type: ignore[arg-type]  # names checked by Progress itself
+from amxwatch.ports.ledger import DraftFilter, Tx
 
 
 async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
@@ -77,7 +34,7 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
     Raises: ScopeError, DatabaseUnavailableError, ProviderError, RunBlockedError. What was
     drafted until then is kept, and a later run does not pay for it again.
     """
-    job = await _job(context, drafting)
+    job = await begin(context, drafting)
     end = await fix_end(context, job.source)
     catalog = await job.source.as_of(end)
     targets = await _targets(job, catalog)
@@ -103,57 +60,6 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
         reused=carried + targets.known,
         to_snapshot=end,
     )
-
-
-async def _job(context: RunContext, drafting: Drafting) -> Job:
-    run, settings = context.run, drafting.settings()
-    llm_profile = settings.llm_profile(run.llm_profile)
-    provider = drafting.provider(llm_profile.name)
-    plan = settings.schedules.get(run.schedule or "")
-    await wait_for_the_day(run, drafting.ledger, drafting.clock, settings.budget, provider)
-    return Job(
-        context=context,
-        drafting=drafting,
-        settings=settings,
-        source=drafting.source(run.db_profile),
-        provider=provider,
-        db_profile=settings.db_profile(run.db_profile),
-        llm_profile=llm_profile,
-        plan=plan,
-        instruction=await _instruction(context, drafting, plan),
-    )
-
-
-async def _instruction(context: RunContext, drafting: Drafting, plan: Schedule | None) -> str:
-    """Return the schedule's `input_template`, rendered once for the life of the run."""
-    if plan is None or plan.input_template is None:
-        return ""
-    run = context.run
-
-    async def make() -> str:
-        state = await drafting.ledger.read(lambda tx: tx.schedules.get(plan.name))
-        return (
-            render_input(plan, now=run.queued_at, run_number=(state.runs if state else 0) + 1) or ""
-        )
-
-    return await context.remember(f"instruction:{run.id}", make)
-
-
-def render_input(plan: Schedule, *, now: datetime, run_number: int) -> str | None:
-    """Fill in the names of the schedule's `input_template`; None where it has none.
-
-    `{{date}}`, `{{day_of_week}}`, `{{timestamp}}` (seconds since 1970, UTC), `{{run_number}}`.
-    """
-    template = plan.input_template
-    if template is None:
-        return None
-    values = {
-        "date": f"{now:%Y-%m-%d}",
-        "day_of_week": f"{now:%A}",
-        "timestamp": str(int(now.timestamp())),
-        "run_number": str(run_number),
-    }
-    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values[found.group(1)], template)
 
 
 async def _targets(job: Job, catalog: Catalog) -> Targets:

@@ -118,7 +118,7 @@ async def _planned(source: Source, waiting: Sequence[Draft]) -> tuple[Planned, .
     for draft in waiting:
         target = targets.get(draft.id)
         if target is None:
-            rows.append(_gone(draft))
+            rows.append(gone(draft))
         elif target.type not in holds:
             rows.append(_unsupported(source, draft, target))
         else:
@@ -170,7 +170,8 @@ async def _our_texts(source: Source, waiting: Sequence[Draft]) -> dict[int, froz
     }
 
 
-def _gone(draft: Draft) -> Planned:
+def gone(draft: Draft) -> Planned:
+    """Return the row of an object that no longer exists."""
     target = CommentTarget(ref=draft.ref, type=draft.object_type)
     return Planned(
         draft=draft, target=target, verdict=Verdict.GONE, text=None, reason="no longer exists"
@@ -200,7 +201,7 @@ def _judged(
     ours: frozenset[str],
 ) -> Planned:
     if target.ref not in live:
-        return _gone(draft)
+        return gone(draft)
     found = live[target.ref] or None
     row = Planned(
         draft=draft,
@@ -241,7 +242,7 @@ async def execute(
 async def _one(source: Source, row: Planned, owner: str, tally: Tally) -> str:
     name = str(row.target.ref)
     if row.verdict is Verdict.GONE:
-        await _move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
+        await move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
         tally.skipped.append({"object": name, "reason": row.reason or "gone"})
         return "skipped"
     if row.verdict is Verdict.UNSUPPORTED:
@@ -250,13 +251,13 @@ async def _one(source: Source, row: Planned, owner: str, tally: Tally) -> str:
             tally.statements.append(row.statement)
         return "skipped"
     if row.verdict is Verdict.CONFLICT:
-        return await _conflict(source, row, tally)
+        return await conflict(source, row, tally)
     return await _write(source, row, owner, tally)
 
 
-async def _conflict(source: Source, row: Planned, tally: Tally) -> str:
+async def conflict(source: Source, row: Planned, tally: Tally) -> str:
     """Nothing is written; the draft goes back to review, now over the comment that stands."""
-    await _move(source, row, DraftEvent.CONFLICT, "comment_conflict", base_comment=row.found)
+    await move(source, row, DraftEvent.CONFLICT, "comment_conflict", base_comment=row.found)
     tally.conflicts.append(
         {"object": str(row.target.ref), "expected": row.expected, "found": row.found}
     )
@@ -278,23 +279,24 @@ async def _write(source: Source, row: Planned, owner: str, tally: Tally) -> str:
     try:
         live = (await source.database.commenter.current([row.target])).get(row.target.ref) or None
         if live not in (row.found, row.text):
-            return await _conflict(source, replace(row, found=live), tally)
+            return await conflict(source, replace(row, found=live), tally)
         back = row.text or ""
         if live != row.text:
             back = await source.database.commenter.execute(row.target, row.text)
             tally.statements.append(row.statement or "")
     except DatabaseError as error:
-        await _move(source, row, DraftEvent.FAIL, "comment_failed", error=str(error))
+        await move(source, row, DraftEvent.FAIL, "comment_failed", error=str(error))
         tally.failed.append({"object": name, "error": str(error)})
         if isinstance(error, DatabaseUnavailableError):
             tally.down = str(error)
         return f"failed: {error}"
-    await _written(source, row, back)
+    await written(source, row, back)
     tally.written += 1
     return "ok"
 
 
-async def _written(source: Source, row: Planned, back: str) -> None:
+async def written(source: Source, row: Planned, back: str) -> None:
+    """Record that a comment stands as `back`, which was read from the database."""
     now = source.clock.now()
 
     def work(tx: Tx) -> None:
@@ -319,9 +321,10 @@ async def _written(source: Source, row: Planned, back: str) -> None:
     await source.ledger.write(work)
 
 
-async def _move(
+async def move(
     source: Source, row: Planned, event: DraftEvent, action: str, **values: str | None
 ) -> None:
+    """Make a draft's move and say so in the trail, in one transaction."""
     def work(tx: Tx) -> None:
         tx.drafts.move(row.draft.id, event, **values)
         tx.events.add(
@@ -337,90 +340,3 @@ async def _move(
         )
 
     await source.ledger.write(work)
-
-
-async def settle_interrupted(source: Source, is_dead: Callable[[str], bool]) -> int:
-    """Settle the writes whose process died in between, by what the database says now.
-
-    Returns how many were settled. A live comment that equals the text was written; one that
-    equals the old comment was not; anything else is someone else's, and a conflict.
-    """
-    which = DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=source.profile)
-    writing = await source.ledger.read(lambda tx: tx.drafts.list(which))
-    orphans = [draft for draft in writing if draft.owner is None or is_dead(draft.owner)]
-    if not orphans:
-        return 0
-    targets = await targets_of(source, orphans)
-    live = await source.database.commenter.current(list(targets.values()))
-    for draft in orphans:
-        target = targets.get(draft.id)
-        if target is None or target.ref not in live:
-            await _move(source, _gone(draft), DraftEvent.WITHDRAW, "draft_withdrawn")
-            continue
-        found = live[target.ref] or None
-        row = Planned(
-            draft=draft,
-            target=target,
-            verdict=Verdict.ALREADY,
-            text=draft.text,
-            expected=draft.base_comment or None,
-            found=found,
-        )
-        if found == draft.text:
-            await _written(source, replace(row, found=row.expected), found or "")
-        elif found == row.expected:
-            await _move(source, row, DraftEvent.FAIL, "comment_failed", error="interrupted")
-        else:
-            await _conflict(source, row, Tally())
-    return len(orphans)
-
-
-async def undo(source: Source, run_id: RunId, *, report: Report | None = None) -> Applied:
-    """Put back what stood before a run's comments, where they still stand as we wrote them."""
-    which = DraftFilter(
-        statuses=frozenset({DraftStatus.WRITTEN}), db_profile=source.profile, run_id=run_id
-    )
-    written = await source.ledger.read(lambda tx: tx.drafts.list(which))
-    targets = await targets_of(source, written)
-    tally = Tally()
-    for number, draft in enumerate(written, start=1):
-        target = targets.get(draft.id)
-        row = _gone(draft) if target is None else _backwards(draft, target)
-        outcome = await _unwrite(source, row, tally)
-        if report is not None:
-            report(number, len(written), row, outcome)
-    if tally.written:
-        await look(source, exact=True)
-    return tally.frozen()
-
-
-def _backwards(draft: Draft, target: CommentTarget) -> Planned:
-    return Planned(
-        draft=draft,
-        target=target,
-        verdict=Verdict.WRITE,
-        text=draft.base_comment or None,
-        expected=draft.written_text,
-    )
-
-
-async def _unwrite(source: Source, row: Planned, tally: Tally) -> str:
-    name = str(row.target.ref)
-    if row.verdict is Verdict.GONE:
-        tally.skipped.append({"object": name, "reason": "no longer exists"})
-        return "skipped"
-    try:
-        live = await source.database.commenter.current([row.target])
-        found = live.get(row.target.ref) or None
-        if found not in (row.expected, row.text):
-            tally.conflicts.append({"object": name, "expected": row.expected, "found": found})
-            return "conflict"
-        if found != row.text:
-            tally.statements.append(source.database.commenter.statement(row.target, row.text))
-            await source.database.commenter.execute(row.target, row.text)
-    except DatabaseError as error:
-        tally.failed.append({"object": name, "error": str(error)})
-        return f"failed: {error}"
-    await _move(source, replace(row, found=found), DraftEvent.UNDO, "comment_undone")
-    tally.written += 1
-    return "ok"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import anyio
 
@@ -15,11 +13,12 @@ from amxwatch.core import budget as budgets
 from amxwatch.core.completion import Completion, CompletionRequest
 from amxwatch.core.confidence import confidence
 from amxwatch.core.draft import DraftSource, NewDraft
-from amxwatch.core.errors import RunBlockedError, RunReleasedError
+from amxwatch.core.errors import RunBlockedError
 from amxwatch.core.prompt import names_known, narrow, request_key
 from amxwatch.core.reply import Answer, ReplyReading, read_reply
-from amxwatch.core.run import Paid, Run
+from amxwatch.core.run import Paid
 from amxwatch.flows.evidence import Asked, Batch
+from amxwatch.flows.spending import day_start, limits_of
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.engine import RunContext
 from amxwatch.ports.ledger import Ledger, Tx
@@ -226,46 +225,6 @@ class Asker:
             flags=tuple(sorted({*answer.flags, *asked.flags})),
             base_comment=asked.comment,
             input_hash=asked.input_hash,
-        )
-
-
-def limits_of(budget: Budget, plan: Schedule | None) -> budgets.Limits:
-    """Return the install's limits, narrowed by the schedule's own."""
-    limits = budgets.Limits(
-        per_run_usd=budget.per_run_usd,
-        per_day_usd=budget.per_day_usd,
-        on_limit=budget.on_limit,
-    )
-    if plan is None:
-        return limits
-    return limits.narrowed(per_run_usd=plan.budget.per_run_usd, max_requests=plan.max_requests)
-
-
-def day_start(now: datetime, timezone: str) -> datetime:
-    """Return when the day of `now` began in a zone."""
-    local = now.astimezone(ZoneInfo(timezone))
-    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
-
-
-async def wait_for_the_day(
-    run: Run, ledger: Ledger, clock: Clock, budget: Budget, provider: Provider
-) -> None:
-    """Put a run that has not started off to the next day when this day's budget is spent.
-
-    Raises: RunReleasedError.
-    """
-    if budget.per_day_usd is None or budget.on_limit == "warn":
-        return
-    if provider.is_free or run.requests:
-        return
-    now = clock.now()
-    today = day_start(now, budget.timezone)
-    spent = Decimal(await ledger.read(lambda tx: tx.installation.spent_since(today)))
-    if spent >= budget.per_day_usd:
-        tomorrow = day_start(today + timedelta(hours=36), budget.timezone)
-        raise RunReleasedError(
-            f"the day's budget of ${budget.per_day_usd} is spent; the run waits for the next day",
-            not_before=tomorrow,
         )
 
 

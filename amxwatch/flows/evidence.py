@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
@@ -15,9 +14,7 @@ from amxwatch.core.errors import DatabaseError
 from amxwatch.core.evidence import ColumnStatistics, Surroundings, TableEvidence, gather
 from amxwatch.core.prompt import build, key_of
 from amxwatch.core.selection import TableWork, structure_hash
-
-if TYPE_CHECKING:
-    from amxwatch.flows.analyze import Job
+from amxwatch.flows.job import Job
 
 _STATISTICS = TypeAdapter(dict[str, ColumnStatistics])
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from amxwatch.core.errors import DatabaseUnavailableError
 from amxwatch.core.run import Outcome, RunKind
-from amxwatch.flows.analyze import Drafting, analyze
+from amxwatch.flows.analyze import analyze
+from amxwatch.flows.job import Drafting
 from amxwatch.flows.watch import look
 from amxwatch.ports.engine import RunContext
 

@@ -19,9 +19,9 @@ from amxwatch.core.draft import Draft
 from amxwatch.core.run import Run, RunId, Slots
 from amxwatch.databases.memory import MemoryDatabase
 from amxwatch.engines.execute import Executor
-from amxwatch.flows.analyze import Drafting
 from amxwatch.flows.dispatch import dispatch
 from amxwatch.flows.firing import Dispatched, Firing
+from amxwatch.flows.job import Drafting
 from amxwatch.flows.settling import settled
 from amxwatch.flows.source import Source
 from amxwatch.flows.watch import Look, look

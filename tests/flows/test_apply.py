@@ -11,6 +11,8 @@ from amxwatch.core.draft import DraftEvent, DraftStatus
 from amxwatch.core.errors import DatabaseUnavailableError
 from amxwatch.core.run import RunId
 from amxwatch.flows import apply, review
+from amxwatch.flows.interrupted import settle_interrupted
+from amxwatch.flows.undo import undo
 from tests.flows.conftest import World, catalog, column, table
 from tests.flows.test_analyze import by_hand
 
@@ -88,7 +90,7 @@ async def test_an_interrupted_write_is_settled_by_what_the_database_says(
     await world.ledger.write(lambda tx: tx.drafts.move(draft.id, DraftEvent.INTEND, owner="dead"))
     orders = replace(world.database.catalog.tables[0], comment=live)
     world.database.catalog = catalog(orders)
-    assert await apply.settle_interrupted(world.source, lambda owner: owner == "dead") == 1
+    assert await settle_interrupted(world.source, lambda owner: owner == "dead") == 1
     assert (await world.ledger.read(lambda tx: tx.drafts.get(draft.id))).status is status
     assert world.database.executed == []
 
@@ -97,7 +99,7 @@ async def test_a_write_of_a_living_process_is_left_to_it(world: World) -> None:
     await accepted(world)
     draft = (await world.drafts())[0]
     await world.ledger.write(lambda tx: tx.drafts.move(draft.id, DraftEvent.INTEND, owner="alive"))
-    assert await apply.settle_interrupted(world.source, lambda _: False) == 0
+    assert await settle_interrupted(world.source, lambda _: False) == 0
 
 
 async def test_undo_puts_back_what_was_there_unless_someone_changed_it(world: World) -> None:
@@ -105,7 +107,7 @@ async def test_undo_puts_back_what_was_there_unless_someone_changed_it(world: Wo
     await apply.execute(world.source, await apply.plan(world.source), owner="test")
     touched = replace(world.database.catalog.tables[0], comment="By a person, later.")
     world.database.catalog = catalog(touched)
-    done = await apply.undo(world.source, RunId(run_id))
+    done = await undo(world.source, RunId(run_id))
     assert (done.written, len(done.conflicts)) == (1, 1)
     assert world.database.catalog.tables[0].columns[0].comment is None
     assert world.database.catalog.tables[0].comment == "By a person, later."

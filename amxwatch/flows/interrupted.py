@@ -1,0 +1,47 @@
+"""Settle the writes that a killed process left between its intent and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from amxwatch.core.draft import DraftEvent, DraftStatus
+from amxwatch.flows.apply import Planned, Tally, Verdict, conflict, gone, move, targets_of, written
+from amxwatch.flows.source import Source
+from amxwatch.ports.ledger import DraftFilter
+
+
+async def settle_interrupted(source: Source, is_dead: Callable[[str], bool]) -> int:
+    """Settle the writes whose process died in between, by what the database says now.
+
+    Returns how many were settled. A live comment that equals the text was written; one that
+    equals the old comment was not; anything else is someone else's, and a conflict.
+    """
+    which = DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=source.profile)
+    writing = await source.ledger.read(lambda tx: tx.drafts.list(which))
+    orphans = [draft for draft in writing if draft.owner is None or is_dead(draft.owner)]
+    if not orphans:
+        return 0
+    targets = await targets_of(source, orphans)
+    live = await source.database.commenter.current(list(targets.values()))
+    for draft in orphans:
+        target = targets.get(draft.id)
+        if target is None or target.ref not in live:
+            await move(source, gone(draft), DraftEvent.WITHDRAW, "draft_withdrawn")
+            continue
+        found = live[target.ref] or None
+        row = Planned(
+            draft=draft,
+            target=target,
+            verdict=Verdict.ALREADY,
+            text=draft.text,
+            expected=draft.base_comment or None,
+            found=found,
+        )
+        if found == draft.text:
+            await written(source, replace(row, found=row.expected), found or "")
+        elif found == row.expected:
+            await move(source, row, DraftEvent.FAIL, "comment_failed", error="interrupted")
+        else:
+            await conflict(source, row, Tally())
+    return len(orphans)
