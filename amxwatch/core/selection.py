@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from amxwatch.core.catalog import Catalog, Column, Key, ObjectRef, ObjectType, Table
+from amxwatch.core.catalog import Catalog, Column, Key, KeyKind, ObjectRef, ObjectType, Table
 from amxwatch.core.change import Change, ChangeKind, former_ref
 from amxwatch.core.scope import Scope
 
@@ -72,21 +72,28 @@ def _asked(change: Change, table: Table) -> Iterable[ObjectRef]:
     if change.kind is ChangeKind.ADDED and change.ref.is_table:
         return (table.ref, *(table.column_ref(column.name) for column in table.columns))
     if change.kind is ChangeKind.KEY_CHANGED:
-        names = _key_columns(change.before) ^ _key_columns(change.after)
+        before, after = _keys(change.before), _keys(change.after)
+        moved = [key for key in before if key not in after]
+        moved += [key for key in after if key not in before]
+        names = {name for _, key in moved for name in _columns_of(key)}
         return (table.ref, *(table.column_ref(name) for name in names if table.column(name)))
     return (change.ref,)
 
 
-def _key_columns(side: object) -> set[str]:
-    """Return the columns in the keys of one side of a `key_changed`, whatever its nesting."""
-    names: set[str] = set()
+def _keys(side: object) -> list[tuple[str, object]]:
+    """Return (kind, key) for each key of one side of a `key_changed`."""
     if not isinstance(side, dict):
-        return names
-    for keys in side.values():
-        for key in keys if isinstance(keys, list) else []:
-            columns = key.get("columns") if isinstance(key, dict) else key
-            names.update([columns] if isinstance(columns, str) else columns or [])
-    return names
+        return []
+    found: list[tuple[str, object]] = []
+    for kind, keys in side.items():
+        whole = kind == KeyKind.PRIMARY
+        found += [(kind, keys)] if whole else [(kind, key) for key in keys]
+    return found
+
+
+def _columns_of(key: object) -> list[str]:
+    columns = key.get("columns") if isinstance(key, dict) else key
+    return list(columns) if isinstance(columns, list | tuple) else []
 
 
 def without_description(

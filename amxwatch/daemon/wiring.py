@@ -103,13 +103,15 @@ class Install:
         profile = self.settings.db_profile(name)
         if profile.name not in self._sources:
             url = resolve(profile.url, environ=os.environ, relative_to=self.folder.path)
+            database = databases.connect(
+                url.get_secret_value(),
+                relative_to=self.folder.path,
+                options=databases.ConnectOptions(clock=self.clock),
+            )
             made = Source(
                 profile=profile.name,
-                database=databases.connect(
-                    url.get_secret_value(),
-                    relative_to=self.folder.path,
-                    options=databases.ConnectOptions(clock=self.clock),
-                ),
+                database=database,
+                remember=getattr(database, "remember", None),
                 snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
                 ledger=self.ledger,
                 clock=self.clock,

@@ -325,6 +325,7 @@ async def move(
     source: Source, row: Planned, event: DraftEvent, action: str, **values: str | None
 ) -> None:
     """Make a draft's move and say so in the trail, in one transaction."""
+
     def work(tx: Tx) -> None:
         tx.drafts.move(row.draft.id, event, **values)
         tx.events.add(

@@ -64,9 +64,14 @@ async def pending(
     return Pending(
         start=state.watermark,
         end=end,
-        changes=tuple(change for change in changes if change.kind in counted),
+        changes=tuple(change for change in changes if _counts(change, counted)),
         flood=await _flood(source, state.watermark, changes),
     )
+
+
+def _counts(change: Change, counted: frozenset[ChangeKind]) -> bool:
+    """A schema by itself asks for no draft: what comes and goes in it does."""
+    return change.kind in counted and change.object_type is not ObjectType.SCHEMA
 
 
 async def _in_scope(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -28,6 +29,18 @@ class Source:
     clock: Clock
     ignore: tuple[str, ...] = ()
     refresh: timedelta = field(default=timedelta(minutes=15))
+    remember: Callable[[Catalog], None] | None = None
+    """Tells a reader that keeps last good versions what was known before this process."""
+    _reminded: set[str] = field(default_factory=set)
+
+    async def read(self) -> Catalog:
+        """Read the catalog from the source. Raises: DatabaseUnavailableError."""
+        if self.remember is not None and not self._reminded:
+            newest = await self.newest()
+            if newest is not None:
+                self.remember(await self.as_of(newest.number))
+            self._reminded.add(self.profile)
+        return await self.database.reader.read()
 
     async def newest(self) -> SnapshotRecord | None:
         """Return the newest numbered snapshot, or None before the first look."""

@@ -49,7 +49,7 @@ async def look(source: Source, *, exact: bool = False) -> Look:
         gate = await source.database.reader.gate()
         if not exact and _stands_still(state, gate, now, source.refresh):
             return Look(profile=source.profile, snapshot=await _number(source))
-        catalog = filter_catalog(await source.database.reader.read(), source.ignore)
+        catalog = filter_catalog(await source.read(), source.ignore)
     except DatabaseError as error:
         await _note_failure(source, state, str(error), now)
         return Look(profile=source.profile, snapshot=await _number(source), error=str(error))

@@ -58,6 +58,16 @@ def test_a_new_key_touches_its_table_and_its_columns() -> None:
     assert work_of(old, replace(old, keys=(key,))) == ["s.t", "s.t.b"]
 
 
+def test_a_column_of_an_old_key_that_joins_a_new_one_is_drafted() -> None:
+    primary = Key(kind=KeyKind.PRIMARY, columns=("a",))
+    foreign = Key(
+        kind=KeyKind.FOREIGN, columns=("a",), references=("s", "u"), referenced_columns=("x",)
+    )
+    old = replace(table("t", "a", "b"), keys=(primary,))
+    assert work_of(old, replace(old, keys=(foreign, primary))) == ["s.t", "s.t.a"]
+    assert work_of(table("t", "a", "b"), old) == ["s.t", "s.t.a"]
+
+
 def test_a_narrow_scope_keeps_what_it_covers() -> None:
     old, new = table("t", "a"), table("t", "a", "b", "c")
     assert work_of(old, new, Scope.parse("column:s.t.b")) == ["s.t.b"]
