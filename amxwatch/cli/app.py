@@ -103,8 +103,11 @@ def _invoke(args: Sequence[str]) -> object:
     if "_AMXWATCH_COMPLETE" in os.environ:
         return app.main(list(args), prog_name="amxwatch")
     # Not `app.main`, which prints an empty line when the keyboard interrupts.
-    with app.make_context("amxwatch", list(args)) as context:
-        return app.invoke(context)
+    try:
+        with app.make_context("amxwatch", list(args)) as context:
+            return app.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
 
 
 def _refuse_broken_text(args: Sequence[str]) -> None:

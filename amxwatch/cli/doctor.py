@@ -209,6 +209,15 @@ async def _databases(desk: Desk) -> list[Finding]:
             Finding(
                 level="warning",
                 check=check,
+                message="comments on some objects would be refused",
+                remedy=statement,
+            )
+            for statement in tried.missing
+        ]
+        found += [
+            Finding(
+                level="warning",
+                check=check,
                 message=problem,
                 remedy="mend that file; the rest counts",
             )

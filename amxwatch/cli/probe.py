@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from amxwatch.cli.documents import Document
 from amxwatch.core.errors import AmxwatchError
 from amxwatch.daemon.wiring import Install
+from amxwatch.ports.privileges import Privileges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +68,10 @@ async def probe(install: Install, name: str) -> Probe:
     able = database.capabilities
     comments = tuple(sorted(str(kind) for kind in able.comments))
     start = clock.monotonic()
+    privileges: Privileges | None = getattr(database, "privileges", None)
     try:
         catalog = await database.reader.read()
+        missing = await privileges.missing() if privileges is not None else ()
     except AmxwatchError as error:
         return Probe(profile=name, product=able.product, comments=comments, error=str(error))
     return Probe(
@@ -79,4 +82,5 @@ async def probe(install: Install, name: str) -> Probe:
         columns=sum(len(table.columns) for table in catalog.tables),
         comments=comments,
         problems=tuple(str(problem) for problem in catalog.problems),
+        missing=missing,
     )

@@ -12,6 +12,7 @@ from amxwatch.cli.options import db_option
 from amxwatch.cli.output import Column, cut
 from amxwatch.cli.session import Desk, reading
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType
+from amxwatch.core.errors import UsageError
 
 
 @click.command()
@@ -39,7 +40,11 @@ async def _search(words: list[str], db: str | None, limit: int, desk: Desk) -> N
     names = [settings.db_profile(db).name] if db else sorted(settings.db_profiles)
     found: list[tuple[int, Document]] = []
     for name in names:
-        source = desk.install.source(name)
+        try:
+            source = desk.install.source(name)
+        except UsageError as error:  # the other profiles are searched all the same
+            desk.out.warn(f"warning: {name} is left out: {error}")
+            continue
         if await source.newest() is not None:
             found += _matches(name, await source.catalog(), words)
     found.sort(key=lambda match: match[0])

@@ -20,7 +20,7 @@ from amxwatch.flows import apply
 from amxwatch.flows.asking import Asker, Asking
 from amxwatch.flows.carrying import split
 from amxwatch.flows.described import accepted_descriptions, our_texts
-from amxwatch.flows.evidence import batches_of
+from amxwatch.flows.evidence import batches_of, count_batches
 from amxwatch.flows.job import Drafting, Job, begin
 from amxwatch.flows.review import accept, is_automatic
 from amxwatch.flows.targets import Targets, choose, fix_end
@@ -93,6 +93,7 @@ async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> A
         clock=job.drafting.clock,
         budget=job.settings.budget,
         plan=job.plan,
+        total=sum(count_batches(job, one) for one in work if one.refs),
     )
     ours = await our_texts(job.source)
     tables = anyio.CapacityLimiter(max(2, job.llm_profile.max_concurrency))

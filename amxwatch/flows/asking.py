@@ -36,6 +36,7 @@ class Asking:
     asked because the worker is leaving.
     """
 
+    requests: int = 0
     answered: int = 0
     failed: int = 0
     held_back: int = 0
@@ -45,7 +46,10 @@ class Asking:
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """Asks in the name of one run, at most `max_concurrency` requests at a time."""
+    """Asks in the name of one run, at most `max_concurrency` requests at a time.
+
+    `total` is how many requests the run plans, for its progress; one may be asked again.
+    """
 
     context: RunContext
     provider: Provider
@@ -54,6 +58,7 @@ class Asker:
     clock: Clock
     budget: Budget
     plan: Schedule | None
+    total: int
     tally: Asking = field(default_factory=Asking)
     limiter: anyio.CapacityLimiter = field(init=False)
 
@@ -116,8 +121,11 @@ class Asker:
                 return None, None
             started = self.clock.monotonic()
             completion = _load(await self.context.once(key, pay))
+        self.tally.requests += 1
         report(
             "draft",
+            done=min(self.tally.requests, self.total),
+            total=self.total,
             object=str(batch.table),
             objects=len(request.subjects),
             seconds=self.clock.monotonic() - started,

@@ -45,6 +45,11 @@ class Batch:
     asked: dict[str, Asked] = field(default_factory=dict)
 
 
+def count_batches(job: Job, work: TableWork) -> int:
+    """Return how many requests draft one table."""
+    return max(1, -(-len(work.columns) // job.llm_profile.column_batch_size))
+
+
 async def batches_of(
     job: Job, around: Surroundings, ours: dict[ObjectRef, set[str]], work: TableWork
 ) -> list[Batch]:
@@ -82,7 +87,7 @@ async def _statistics(job: Job, work: TableWork) -> dict[str, ColumnStatistics]:
         job.say(
             "profile",
             object=str(work.table.ref),
-            objects=len(sample.rows),
+            detail=f"{len(sample.rows):,} rows",
             seconds=job.drafting.clock.monotonic() - started,
         )
         return _STATISTICS.dump_json(profile_of(sample, samples=profile.samples)).decode()

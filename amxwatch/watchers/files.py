@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 import warnings
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
-    FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
     FileModifiedEvent,
@@ -56,12 +56,13 @@ WALK_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
 
 # Opening and reading a file are events too; we read what we watch, and would wake ourselves.
+# So is closing one that could have been written: every read of a SQLite file in WAL mode ends
+# with that, and each real write has an event of its own.
 # A folder's own "modified" says nothing that its entries' events do not.
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
-    FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
     FileModifiedEvent,
@@ -121,26 +122,30 @@ class _Wakes:
 class _Handler(FileSystemEventHandler):
     """Runs in watchdog's thread."""
 
-    def __init__(self, wakes: _Wakes, only: Sequence[str]) -> None:
+    def __init__(self, wakes: _Wakes, only: Sequence[str], names: frozenset[str]) -> None:
         self._wakes = wakes
         self._only = tuple(only)
+        self._names = names
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         paths = [os.fsdecode(path) for path in (event.dest_path, event.src_path) if path]
-        if event.is_directory or not self._only or any(self._is_wanted(p) for p in paths):
-            self._wakes.wake(f"{event.event_type} {paths[0] if paths else ''}".rstrip())
+        if any(self._is_wanted(path.rsplit(os.sep, 1)[-1], event) for path in paths):
+            self._wakes.wake(f"{event.event_type} {paths[0]}")
 
-    def _is_wanted(self, path: str) -> bool:
-        name = path.rsplit(os.sep, 1)[-1]
+    def _is_wanted(self, name: str, event: FileSystemEvent) -> bool:
+        if self._names and name not in self._names:
+            return False
+        if event.is_directory or not self._only:
+            return True
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._only)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Folder:
-    """A folder to be told about by its real path; `identity` is None while it is not there."""
+    """A folder to be told about, by its real path: all of it, or only the files named."""
 
     path: str
-    recursive: bool
+    names: frozenset[str] = frozenset()
 
 
 class _Watching:
@@ -152,7 +157,7 @@ class _Watching:
         self._paths = tuple(paths)
         self._critical = tuple(critical)
         self._wakes = wakes
-        self._handler = _Handler(wakes, only)
+        self._only = tuple(only)
         self._observer: BaseObserver = Observer()
         self._scheduled: dict[_Folder, tuple[Identity, ObservedWatch]] = {}
         self._seen: dict[Path, Identity | None] = {}
@@ -195,7 +200,10 @@ class _Watching:
     def _schedule(self, folder: _Folder, identity: Identity) -> None:
         try:
             observed = self._observer.schedule(
-                self._handler, folder.path, recursive=folder.recursive, event_filter=_EVENTS
+                _Handler(self._wakes, self._only, folder.names),
+                folder.path,
+                recursive=not folder.names,
+                event_filter=_EVENTS,
             )
         except OSError as error:
             # Gone again, or no watches left: the looks and walks go on without events.
@@ -210,16 +218,21 @@ class _Watching:
 
     def _wanted(self) -> dict[_Folder, Identity]:
         """Return the folders to be told about: those of a file are its own and its target's."""
-        found: dict[_Folder, Identity] = {}
+        whole: set[Identity] = set()
+        named: defaultdict[Identity, set[str]] = defaultdict(set)
         for path in (*self._paths, *self._critical):
-            if path in self._paths and path.is_dir():
-                folders = [(path, True)]
-            else:
-                folders = [(path.parent, False), (path.resolve().parent, False)]
-            for folder, recursive in folders:
-                identity = _identity(folder)
-                if identity is not None and Path(identity[0]).is_dir():
-                    found[_Folder(path=identity[0], recursive=recursive)] = identity
+            is_whole = path in self._paths and path.is_dir()
+            for place in (path,) if is_whole else (path, path.resolve()):
+                identity = _identity(place if is_whole else place.parent)
+                if identity is None or not Path(identity[0]).is_dir():
+                    continue
+                if is_whole:
+                    whole.add(identity)
+                else:
+                    named[identity].add(place.name)
+        found = {_Folder(path=identity[0]): identity for identity in whole}
+        for identity, names in named.items():
+            found[_Folder(path=identity[0], names=frozenset(names))] = identity
         return found
 
 

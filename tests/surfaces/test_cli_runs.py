@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tests.plugins.install import Document, Installed
@@ -312,3 +314,20 @@ def test_events_follow(shop: Inside) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (130, "amxwatch: stopped\n")
+
+
+def test_db_test_prints_the_missing_grant(tmp_path: Path, postgres_url: str) -> None:
+    """PostgreSQL wants the owner's rights for COMMENT ON."""
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS amxwatch_guest")
+        owner.execute("CREATE ROLE amxwatch_guest LOGIN")
+        owner.execute("CREATE TABLE theirs (id int)")
+    guest = urlsplit(postgres_url)
+    url = guest._replace(netloc=f"amxwatch_guest@{guest.hostname}:{guest.port}").geturl()
+    fresh = Inside(tmp_path / "fresh")
+    fresh.config(f"[db_profiles.guest]\nurl = {json.dumps(url)}\n")
+    grant = "GRANT postgres TO amxwatch_guest;"
+    assert grant in fresh.json("db", "test")["missing_privileges"]
+    assert grant in fresh.run("db", "test").stdout
+    fresh.config(f"[db_profiles.owner]\nurl = {json.dumps(postgres_url)}\n")
+    assert fresh.json("db", "test")["missing_privileges"] == []

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_between_numbering_and_the_cache(on_sqlite: Scene) -> None:
     changed: set[Name] = set()
     for number in range(2, 12):
         changed |= add_tables(sqlite_of(on_sqlite), f"moved_{number}")
-        until(lambda n=number: on_sqlite.witness.count("snapshot") >= n, "a number", pause=0.0005)
+        until(partial(numbered, on_sqlite, number), "a number", pause=0.0005)
         on_sqlite.kill()
         behind = cached(on_sqlite.install.folder) < number
         on_sqlite.restart()
@@ -203,6 +204,10 @@ def test_between_numbering_and_the_cache(on_sqlite: Scene) -> None:
     else:
         raise AssertionError("no kill landed between the ledger and the cache")
     assert cached(on_sqlite.install.folder) == on_sqlite.witness.count("snapshot")
+
+
+def numbered(scene: Scene, number: int) -> bool:
+    return scene.witness.count("snapshot") >= number
 
 
 def wait_for_looks(lock: Path, before: int) -> None:
@@ -223,7 +228,7 @@ def cached(folder: Path) -> int:
     """Return the newest snapshot that the cache file holds."""
     (path,) = folder.glob("**/source.duckdb")
     with duckdb.connect(str(path), read_only=True) as connection:
-        found = connection.execute("SELECT max(number) FROM snapshot").fetchone()
+        found = connection.execute("SELECT max(n) FROM snapshot").fetchone()
     assert found is not None
     return int(found[0])
 
@@ -377,7 +382,7 @@ def test_at_any_moment(on_sqlite: Scene) -> None:
     """Many short lives, each ended after a while that nobody chose."""
     on_sqlite.start(max_concurrency=2)
     on_sqlite.model.latency = 0.03
-    chance = random.Random(6)  # noqa: S311 no secret
+    chance = random.Random(6)
     changed: set[Name] = set()
     for life in range(8):
         changed |= add_tables(sqlite_of(on_sqlite), f"a{life}", f"b{life}", f"c{life}")

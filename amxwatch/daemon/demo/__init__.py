@@ -232,12 +232,21 @@ def _read_back(stage: Stage) -> None:
 
 
 def _tell_more(stage: Stage) -> None:
-    where = f"--config-dir {stage.folder}"
-    stage.say(
-        f"\nDone; the daemon is stopped. Everything is in {stage.folder}. To go on:\n"
-        f"  amxwatch {where} daemon                     watch it again (stop with Ctrl-C)\n"
-        f"  amxwatch {where} catalog log shop.shipment  the life of one table\n"
-        f"  amxwatch {where} run shop.orders            draft what is still undescribed there\n"
-        f"  amxwatch {where} review                     answer the drafts one by one\n"
-        f"  amxwatch {where} events                     everything that happened"
+    program = (
+        "amxwatch" if shutil.which("amxwatch") else _from_here(Path(sys.prefix, "bin/amxwatch"))
     )
+    words = f"  {program} --config-dir {_from_here(stage.folder)}"
+    stage.say(
+        f"\nDone; the daemon is stopped. Everything is in {_from_here(stage.folder)}. To go on:\n"
+        f"{words} daemon                      # watch it again; Ctrl-C stops\n"
+        f"{words} run shop.orders             # draft what is undescribed there\n"
+        f"{words} review                      # answer the drafts one by one\n"
+        f"{words} apply                       # write what was accepted\n"
+        f"{words} catalog log shop.shipment   # the life of one table\n"
+        f"{words} events                      # everything that happened"
+    )
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

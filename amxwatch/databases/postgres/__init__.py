@@ -13,6 +13,7 @@ from amxwatch.databases import ConnectOptions
 from amxwatch.databases.postgres.comments import PostgresCommenter
 from amxwatch.databases.postgres.connection import Address, Session
 from amxwatch.databases.postgres.hints import PostgresHints
+from amxwatch.databases.postgres.privileges import PostgresPrivileges
 from amxwatch.databases.postgres.reader import PostgresReader
 from amxwatch.databases.postgres.sampler import PostgresSampler
 from amxwatch.ports.database import Capabilities
@@ -32,6 +33,7 @@ class PostgresDatabase:
         self.reader = PostgresReader(self._session)
         self.sampler = PostgresSampler(self._session)
         self.commenter = PostgresCommenter(self._session)
+        self.privileges = PostgresPrivileges(self._session)
         self.hints = PostgresHints(address)
 
     async def aclose(self) -> None:

@@ -171,3 +171,17 @@ SELECT c.relkind::text, c.reltuples::bigint
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname::text = %s AND c.relname::text = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f');
+
+-- name: grants
+-- Gives the GRANT for each owner of a relation or schema whose rights we lack.
+SELECT DISTINCT format('GRANT %I TO %I;', pg_get_userbyid(owned.owner), current_user)
+FROM (
+  SELECT n.nspname, n.nspowner AS owner FROM pg_catalog.pg_namespace AS n
+  UNION ALL
+  SELECT n.nspname, c.relowner FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+) AS owned
+WHERE owned.nspname !~ '^pg_' AND owned.nspname <> 'information_schema'
+  AND NOT pg_has_role(owned.owner, 'USAGE')
+ORDER BY 1;
