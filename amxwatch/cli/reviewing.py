@@ -13,7 +13,7 @@ from amxwatch.cli.documents import draft_document
 from amxwatch.cli.output import Column, Output, cut, shown
 from amxwatch.cli.session import Desk, is_json, writing
 from amxwatch.cli.terminal import ask, pick, require
-from amxwatch.core.draft import Band, Draft, DraftEvent, DraftId, DraftStatus
+from amxwatch.core.draft import Band, Draft, DraftId, DraftStatus
 from amxwatch.core.errors import AmxwatchError, TransitionError, UsageError
 from amxwatch.flows import manual, review
 from amxwatch.flows.review import Strategy
@@ -222,20 +222,11 @@ async def _answered(draft: Draft, word: str, desk: Desk) -> str | None:
 
 
 async def _taken_back(draft: Draft, desk: Desk) -> int:
-    """Put an accepted draft back into the queue; return how many that were.
-
-    A rejection stands: it is kept until the object changes.
-    """
+    """Put an answered draft back into the queue; return how many that were."""
     now = await desk.install.ledger.read(lambda tx: tx.drafts.get(draft.id))
-    if now.status not in (DraftStatus.ACCEPTED, DraftStatus.EDITED):
-        if now.status is DraftStatus.REJECTED:
-            desk.out.say("A rejection cannot be taken back; it holds until the object changes.")
+    if now.status not in (DraftStatus.ACCEPTED, DraftStatus.EDITED, DraftStatus.REJECTED):
         return 0
-    await desk.install.ledger.write(
-        lambda tx: tx.drafts.move(
-            draft.id, DraftEvent.REOPEN, text=None, choice=None, reviewed_at=None
-        )
-    )
+    await review.reopen(desk.install.ledger, desk.install.clock, draft.id)
     desk.out.say(f"Back in the queue: {shown(draft.ref)}")
     return 1
 

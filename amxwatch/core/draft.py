@@ -86,6 +86,7 @@ TRANSITIONS: dict[tuple[DraftStatus, DraftEvent], DraftStatus] = {
     (DraftStatus.EDITED, DraftEvent.WITHDRAW): DraftStatus.WITHDRAWN,
     (DraftStatus.ACCEPTED, DraftEvent.REOPEN): DraftStatus.PENDING,
     (DraftStatus.EDITED, DraftEvent.REOPEN): DraftStatus.PENDING,
+    (DraftStatus.REJECTED, DraftEvent.REOPEN): DraftStatus.PENDING,
     (DraftStatus.ACCEPTED, DraftEvent.CONFLICT): DraftStatus.CONFLICT,
     (DraftStatus.EDITED, DraftEvent.CONFLICT): DraftStatus.CONFLICT,
     (DraftStatus.ACCEPTED, DraftEvent.INTEND): DraftStatus.WRITING,

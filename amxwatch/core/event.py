@@ -42,6 +42,7 @@ ACTIONS: dict[str, str] = {
     "draft_edited": "a reviewer wrote their own text",
     "draft_skipped": "a reviewer left a draft for later",
     "draft_rejected": "a reviewer turned a draft down",
+    "draft_reopened": "a reviewer took their answer back",
     "draft_superseded": "a newer draft took this one's place",
     "draft_withdrawn": "the draft's object is gone",
     "comment_written": "a comment was written and read back",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from amxwatch.clocks.system import SystemClock
-from amxwatch.core.errors import ConfigError
+from amxwatch.core.errors import ConfigError, UsageError
 from amxwatch.core.run import Slots
 from amxwatch.engines.local import LocalEngine
 from amxwatch.engines.owner import Owner
@@ -95,31 +95,46 @@ class Install:
     def source(self, name: str | None = None) -> Source:
         """Return a db profile (None: the default one), opened, not yet connected.
 
-        Raises: UsageError.
+        Raises: UsageError for a name that is not in the config.
         """
-        from amxwatch import databases
+        from amxwatch.databases.unreachable import Unreachable
         from amxwatch.stores.snapshots import SnapshotCache
 
         profile = self.settings.db_profile(name)
-        if profile.name not in self._sources:
+        if profile.name in self._sources:
+            return self._sources[profile.name][1]
+        database = self._database(profile)
+        made = Source(
+            profile=profile.name,
+            database=database,
+            remember=getattr(database, "remember", None),
+            snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
+            ledger=self.ledger,
+            clock=self.clock,
+            ignore=profile.ignore,
+            refresh=timedelta(minutes=profile.refresh_minutes),
+        )
+        if not isinstance(database, Unreachable):
+            self._sources[profile.name] = (profile, made)
+        return made
+
+    def _database(self, profile: DbProfile) -> Database:
+        """Return the profile's database; where its URL cannot be known, one that says why.
+
+        So what only reads the catalog cache works while a secret is missing.
+        """
+        from amxwatch import databases
+        from amxwatch.databases.unreachable import Unreachable
+
+        try:
             url = resolve(profile.url, environ=os.environ, relative_to=self.folder.path)
-            database = databases.connect(
+            return databases.connect(
                 url.get_secret_value(),
                 relative_to=self.folder.path,
                 options=databases.ConnectOptions(clock=self.clock),
             )
-            made = Source(
-                profile=profile.name,
-                database=database,
-                remember=getattr(database, "remember", None),
-                snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
-                ledger=self.ledger,
-                clock=self.clock,
-                ignore=profile.ignore,
-                refresh=timedelta(minutes=profile.refresh_minutes),
-            )
-            self._sources[profile.name] = (profile, made)
-        return self._sources[profile.name][1]
+        except UsageError as error:
+            return Unreachable(error)
 
     def watch_paths(self, name: str) -> tuple[Path, ...]:
         """Return the files whose moves are hints to look at this db profile."""

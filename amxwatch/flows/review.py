@@ -95,6 +95,14 @@ async def reject(ledger: Ledger, clock: Clock, draft_id: DraftId) -> Draft:
     )
 
 
+async def reopen(ledger: Ledger, clock: Clock, draft_id: DraftId) -> Draft:
+    """Take an answer back, as long as it was not written: the draft waits again."""
+    now = clock.now()
+    return await ledger.write(
+        lambda tx: _decide(tx, tx.drafts.get(draft_id), DraftEvent.REOPEN, now)
+    )
+
+
 async def skip(ledger: Ledger, clock: Clock, draft_id: DraftId) -> None:
     """Leave a draft pending; only the audit trail remembers."""
     now = clock.now()
@@ -152,6 +160,7 @@ _ACTIONS = {
     DraftEvent.ACCEPT: "draft_accepted",
     DraftEvent.EDIT: "draft_edited",
     DraftEvent.REJECT: "draft_rejected",
+    DraftEvent.REOPEN: "draft_reopened",
 }
 
 

@@ -334,6 +334,14 @@ SHOP = (
 )
 
 
+SPEAKING_SQL = pytest.mark.parametrize(
+    "workshop", sorted(WORKSHOPS.keys() - {"folder", "memory"}), indirect=True
+)
+WITH_ROWS = pytest.mark.parametrize(
+    "workshop", sorted(WORKSHOPS.keys() - {"folder"}), indirect=True
+)
+
+
 @pytest.fixture(params=sorted(WORKSHOPS))
 async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workshop]:
     made = WORKSHOPS[request.param](tmp_path, request)
@@ -532,9 +540,8 @@ def naughty(cases: Path) -> Iterator[str]:
     yield from strings(document)
 
 
+@SPEAKING_SQL
 async def test_awkward_names_are_quoted(workshop: Workshop) -> None:
-    if not workshop.speaks_sql:
-        pytest.skip("names are values there")
     workshop.run(
         *(f"CREATE TABLE {{p}}{quoted(name)} ({quoted(name)} INTEGER)" for name in NAMES),
         *(f"INSERT INTO {{p}}{quoted(name)} VALUES (7)" for name in NAMES),
@@ -592,9 +599,8 @@ async def test_what_does_not_exist_is_absent_and_refused(workshop: Workshop) -> 
             await workshop.database.commenter.execute(target, "x")
 
 
+@WITH_ROWS
 async def test_samples_rows_and_counts_exactly_on_request(workshop: Workshop) -> None:
-    if not workshop.database.capabilities.sampling:
-        pytest.skip("no rows there")
     workshop.build()
     workshop.fill(200)
     catalog = await workshop.database.reader.read()
@@ -628,9 +634,8 @@ async def test_samples_rows_and_counts_exactly_on_request(workshop: Workshop) ->
     assert empty.totals["line"].distinct == 0
 
 
+@SPEAKING_SQL
 async def test_a_table_that_is_gone_cannot_be_sampled(workshop: Workshop) -> None:
-    if not workshop.speaks_sql:
-        pytest.skip("rows are kept beside the catalog there")
     workshop.build()
     gone = Table(schema=workshop.schema, name="gone", columns=SHOP[0].columns)
     with pytest.raises(DatabaseError):

@@ -1,0 +1,181 @@
+"""What each key of the config is for, in words: the part of `config.md` that no code knows.
+
+A key is `table.key`. A pair is (words, default), where the schema alone cannot say the default.
+"""
+
+from __future__ import annotations
+
+Words = dict[str, str | tuple[str, str]]
+
+TABLES: dict[str, str] = {
+    "db_profiles.NAME": "A named connection to a database. Any printable name.",
+    "llm_profiles.NAME": (
+        "A named connection to a language model. The profile `builtin` is always there: "
+        "rules, no model, no key, no network."
+    ),
+    "doc_profiles.NAME": "A folder of documents about the data.",
+    "code_profiles.NAME": "A folder of code that reads or writes the data.",
+    "defaults": "What is used where no flag and no schedule says otherwise.",
+    "budget": "What may be spent on models. Without this table there is no limit.",
+    "daemon": "How the daemon looks and works.",
+    "studio": "Where a web page would listen.",
+    "alerts": "When failures are worth a warning.",
+    "schedules.NAME": (
+        "What to run, on which scope, by which trigger. Also one to a file in `schedules.d/`."
+    ),
+    "schedules.NAME.budget": "A limit of this schedule's own. The lower of two limits holds.",
+    "schedules.NAME.continuous": "Runs that follow one another towards a goal.",
+    "schedules.NAME.continuous.idle_expansion": "Where continuous runs would look for more work.",
+}
+
+TRIGGERS: dict[str, str] = {
+    "at": "Once, at a local time. A time that has passed is kept as spent; a new one arms it again.",
+    "every": "On a fixed grid, counted from the moment the schedule was first seen.",
+    "cron": "By a cron line of five fields, or a macro such as `@daily`.",
+    "change": "When the catalog moved. See [reliability](../reliability.md) for how.",
+    "files": "When the content of watched files moved.",
+}
+
+WORDS: Words = {
+    "db_profiles.url": (
+        "Where it is: a URL, or a reference to one (`env:NAME`, `file:PATH`,"
+        " `keyring:SERVICE/USER`). See [sources](../sources.md)."
+    ),
+    "db_profiles.profiling_mode": (
+        "How rows are looked at before drafting: not at all, a sample, or a sample and exact"
+        " counts over the whole table."
+    ),
+    "db_profiles.profiling_sample_size": "Rows a table that are sampled.",
+    "db_profiles.samples": (
+        "What a model may see of the rows. See [privacy](../privacy.md) before you widen it."
+    ),
+    "db_profiles.description_owner": (
+        "Whose comments stand: `people` never overwrites what a person wrote without an explicit"
+        " choice; `amxwatch` treats every comment as its own."
+    ),
+    "db_profiles.ignore": "Never snapshotted, never drafted: `schema.table`, globs allowed.",
+    "db_profiles.refresh_minutes": (
+        "How long a catalog may go unread when nothing announces a change."
+    ),
+    "db_profiles.max_concurrent_runs": "Runs at a time on this database.",
+    "db_profiles.docs": "Names of `doc_profiles`.",
+    "db_profiles.code": "Names of `code_profiles`.",
+    "llm_profiles.provider": (
+        "`builtin`, `openai`, or any other name together with `base_url`: an OpenAI-compatible"
+        " endpoint."
+    ),
+    "llm_profiles.model": (
+        "The model's name as its provider spells it.",
+        "required; `rules` for `builtin`",
+    ),
+    "llm_profiles.base_url": ("The endpoint, as a rule ending in `/v1`.", "the provider's own"),
+    "llm_profiles.api_key": "A reference, never the key itself; `doctor` warns of a plain one.",
+    "llm_profiles.column_batch_size": "Columns in one request.",
+    "llm_profiles.n_alternatives": "Wordings asked for each object.",
+    "llm_profiles.alternatives_mode": "What the alternatives differ in.",
+    "llm_profiles.confidence_signal": "What a draft's confidence is drawn from.",
+    "llm_profiles.logprob_high": "Confidence from here on is the band `high`.",
+    "llm_profiles.logprob_medium": "From here on `medium`; below it `low`. At most `logprob_high`.",
+    "llm_profiles.max_concurrency": "Requests at a time.",
+    "llm_profiles.temperature": "As the provider means it.",
+    "llm_profiles.prompt_detail": (
+        "How much evidence goes into a prompt: `low` leaves out the statistics of rows and the"
+        " view's SQL, `medium` gives a part of them."
+    ),
+    "llm_profiles.verbosity": "How long a description is.",
+    "doc_profiles.path": "The folder.",
+    "code_profiles.path": "The folder.",
+    "defaults.db_profile": (
+        "Set by `amxwatch db use NAME`.",
+        "the only one, where there is only one",
+    ),
+    "defaults.llm_profile": ("Set by `amxwatch llm use NAME`.", "`builtin`"),
+    "budget.per_run_usd": ("One run may spend so much.", "no limit"),
+    "budget.per_day_usd": ("All runs of a day may spend so much.", "no limit"),
+    "budget.on_limit": (
+        "`pause_and_escalate` blocks the run until a person unblocks it; `warn` writes the event"
+        " `budget_warning` and goes on."
+    ),
+    "budget.timezone": "Where the day begins.",
+    "daemon.poll_seconds": (
+        "How often every source's cheap gate is looked at. File events and `NOTIFY` do not wait"
+        " for it."
+    ),
+    "daemon.worker_slots": "Runs at a time, over all databases, the command line's included.",
+    "studio.host": "The address.",
+    "studio.port": "The port.",
+    "alerts.consecutive_failures": "Failures of one schedule in a row.",
+    "alerts.window_days": "Days over which failures are counted.",
+    "schedules.kind": "`analyze` drafts; `cache_refresh` only takes a snapshot.",
+    "schedules.enabled": "`false` shows the schedule as paused.",
+    "schedules.db_profile": "The database.",
+    "schedules.llm_profile": ("The drafter.", "the one of `[defaults]`"),
+    "schedules.database": "Where the profile spans several databases.",
+    "schedules.scope": (
+        "`all`, `schema:a,b`, `table:s.t1,s.t2`, `column:s.t.c1`, or a list of such forms. Names"
+        " may be globs; quote a name that holds a dot."
+    ),
+    "schedules.review_strategy": (
+        "`manual` queues every draft; `auto` applies at once what is neither `low` nor flagged."
+    ),
+    "schedules.trigger": "When it runs: one of the five tables below.",
+    "schedules.max_concurrent": "Open runs of this schedule at a time.",
+    "schedules.skip_if_running": "A firing is passed over while an earlier run still goes on.",
+    "schedules.timeout_seconds": "A run that takes longer fails; what it drafted is kept.",
+    "schedules.catch_up": (
+        "A firing that came due while nothing ran: run it `once`, run `all` of them, or `none` and"
+        " show it as missed.",
+        "`once`; for `at` triggers `none`",
+    ),
+    "schedules.grace_seconds": "So late still counts as on time.",
+    "schedules.session_mode": "Whether later runs see what reviewers said before.",
+    "schedules.input_template": (
+        "Your own instruction to the model. It may name `{{date}}`, `{{day_of_week}}`,"
+        " `{{timestamp}}` and `{{run_number}}`."
+    ),
+    "schedules.trigger_reason": ("Stands in the history.", "`schedule:NAME`"),
+    "schedules.max_requests": ("Model requests of one run; reaching it blocks the run.", "no cap"),
+    "schedules.budget": "See below.",
+    "schedules.continuous": "See below.",
+    "schedules.budget.per_run_usd": ("One run of this schedule may spend so much.", "no limit"),
+    "schedules.continuous.enabled": "Whether it is on.",
+    "schedules.continuous.vision_path": "A file. Required when `enabled = true`.",
+    "schedules.continuous.max_runs": "Runs at most.",
+    "schedules.continuous.max_idle_cycles": "Runs in a row that found nothing to do.",
+    "schedules.continuous.on_idle": "What then.",
+    "schedules.continuous.triage_approval": "Who approves new work.",
+    "schedules.continuous.per_session_max_usd": ("Spending at most.", "no limit"),
+    "schedules.continuous.idle_expansion": "See below.",
+    "schedules.continuous.idle_expansion.sources": "Files.",
+    "schedules.continuous.idle_expansion.max_expansions": "How often.",
+    "schedules.continuous.idle_expansion.max_retries": "Tries again.",
+    "trigger.timezone": "The zone that the times are meant in.",
+    "trigger.only_if_changed": (
+        "Skip a firing when nothing in scope changed since the last run."
+    ),
+    "trigger.jitter_seconds": "Start up to so much later, to spread schedules that are due together.",
+    "trigger.starts_at": "Not due before.",
+    "trigger.ends_at": "Not due after.",
+    "trigger.at": "The time.",
+    "trigger.minutes": "The distance between two firings; a fraction down to one second.",
+    "trigger.cron": "Minute, hour, day of month, month, day of week, as Debian's cron reads them.",
+    "trigger.cadence_cap_hours": (
+        "One run in so many hours at most, counted from the start of the last one. Changes inside"
+        " the cap wait and are served by one run at its end. 0 is no cap."
+    ),
+    "trigger.settle_seconds": (
+        "A change is served once nothing has moved for so long; at most ten times that in all."
+    ),
+    "trigger.kinds": (
+        "Which changes count: `added`, `removed`, `renamed`, `type_changed`,"
+        " `nullability_changed`, `default_changed`, `key_changed`, `definition_changed`,"
+        " `comment_changed`.",
+        "all but `removed` and `comment_changed`",
+    ),
+    "trigger.include_downstream": "Also draft what depends on the object that changed.",
+    "trigger.initial_run": (
+        "`true`: the first run covers the whole scope. `false`: what is there at first sight is"
+        " not news."
+    ),
+    "trigger.paths": 'Globs, such as `["models/**/*.sql"]`; relative ones start at the config folder.',
+}
