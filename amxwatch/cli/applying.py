@@ -17,6 +17,7 @@ from amxwatch.core.errors import StatementRefusedError
 from amxwatch.core.run import RunId
 from amxwatch.flows import apply, manual
 from amxwatch.flows.apply import Applied, Planned, Verdict
+from amxwatch.flows.interrupted import settle_interrupted
 from amxwatch.flows.source import Source
 from amxwatch.flows.undo import undo
 from amxwatch.ports.ledger import DraftFilter
@@ -44,6 +45,7 @@ async def apply_accepted(
     extra: Mapping[str, object] | None = None,
 ) -> int:
     """Plan, ask and write. `extra` is added to the JSON document."""
+    await settle_interrupted(source, desk.install.owner.is_dead)
     rows = await apply.plan(source, run_id=run_id)
     more = dict(extra or {})
     if dry_run:

@@ -71,7 +71,8 @@ def _run(work: Callable[[Desk], Awaitable[T]], *, strict: bool) -> T:
             if install.config_error is not None:
                 out.warn(f"warning: the last good config is used: {install.config_error}")
             else:
-                await _keep(install)
+                with suppress(StoreBusyError):  # the next command stores it
+                    await install.remember_config()
             return await work(Desk(install=install, out=out))
 
     import anyio
@@ -80,13 +81,3 @@ def _run(work: Callable[[Desk], Awaitable[T]], *, strict: bool) -> T:
 
     with logging_to(folder / "logs" / "cli.log"):
         return anyio.run(opened)
-
-
-async def _keep(install: Install) -> None:
-    """Store a config that holds as the last good one, where it is news."""
-    from amxwatch.settings.reload import dump
-
-    document = dump(install.settings)
-    if await install.ledger.read(lambda tx: tx.installation.good_config()) != document:
-        with suppress(StoreBusyError):  # the next command keeps it
-            await install.ledger.write(lambda tx: tx.installation.keep_config(document))

@@ -98,6 +98,8 @@ class Service:
         """
         with self._ownership():
             await self._beat()
+            if self.install.config_error is None:
+                await self.install.remember_config()
             await self._note("daemon_started", f"polling every {self.poll_seconds:g} s")
             try:
                 async with anyio.create_task_group() as group:

@@ -78,14 +78,19 @@ class Install:
         keeps the parts it has; the edit holds from the next run.
         """
         self.loaded, self.config_error = loaded, None
-        document = dump(loaded.settings)
-        await self.ledger.write(lambda tx: tx.installation.keep_config(document))
+        await self.remember_config()
         for name, (made_from, _) in list(self._sources.items()):
             if self.settings.db_profiles.get(name) != made_from:
                 self._retired.append(self._sources.pop(name)[1].database)
         for name, (made_of, _) in list(self._providers.items()):
             if self.settings.llm_profiles.get(name) != made_of:
                 self._retired.append(self._providers.pop(name)[1])
+
+    async def remember_config(self) -> None:
+        """Store the config in force as the last good one, where it is news."""
+        document = dump(self.settings)
+        if await self.ledger.read(lambda tx: tx.installation.good_config()) != document:
+            await self.ledger.write(lambda tx: tx.installation.keep_config(document))
 
     async def close_retired(self) -> None:
         """Close what an edit replaced, once no run can be using it any more."""
@@ -182,6 +187,7 @@ class Install:
             ledger=self.ledger,
             clock=self.clock,
             owner=self.owner.name,
+            is_dead=self.owner.is_dead,
             report=report,
         )
         return lambda context: work(context, drafting)

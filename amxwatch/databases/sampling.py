@@ -31,9 +31,9 @@ def quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def qualified(schema: str, table: str) -> str:
-    """Write the whole name of a table or view."""
-    return f"{quote_identifier(schema)}.{quote_identifier(table)}"
+def qualified(*parts: str) -> str:
+    """Write the whole name of a table or view: schema and name, perhaps a database before."""
+    return ".".join(map(quote_identifier, parts))
 
 
 WORDS = {
@@ -45,10 +45,14 @@ WORDS = {
 }
 
 
-def comment_on(target: CommentTarget, text: str | None) -> str:
-    """Return a COMMENT ON statement with standard quoting. Raises: StatementRefusedError."""
+def comment_on(target: CommentTarget, text: str | None, *, database: str = "") -> str:
+    """Return a COMMENT ON statement with standard quoting. Raises: StatementRefusedError.
+
+    `database` is put before the schema where the name would be ambiguous without it.
+    """
     ref = target.ref
-    name = ".".join(map(quote_identifier, filter(None, (ref.schema, ref.table, ref.column))))
+    parts = (database, ref.schema, ref.table, ref.column)
+    name = ".".join(map(quote_identifier, filter(None, parts)))
     value = "NULL" if text is None else quote_literal(text)
     return f"COMMENT ON {WORDS[target.type]} {name} IS {value};"
 

@@ -17,7 +17,7 @@ from amxwatch.engines.owner import Owner
 from amxwatch.engines.recover import recover
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.engine import Handler
-from amxwatch.ports.ledger import Ledger
+from amxwatch.ports.ledger import Ledger, RunFilter, Tx
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,8 @@ class LocalEngine:
     ) -> None:
         """Start every run that may start now, each as soon as it is claimed."""
         try:
+            if not await self._ledger.read(_has_open_runs):
+                return
             await self.recover()
             while not self._stopping:
                 run = await self._executor.claim(slots())
@@ -159,6 +161,12 @@ class LocalEngine:
     async def _all_ended(self) -> None:
         for ended in tuple(self._services):
             await ended.wait()
+
+
+def _has_open_runs(tx: Tx) -> bool:
+    """Say whether a look is worth more than one cheap read; mostly it is not."""
+    open_ones = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
+    return bool(tx.runs.list(RunFilter(statuses=open_ones, limit=1)))
 
 
 async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:

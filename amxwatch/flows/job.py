@@ -20,7 +20,10 @@ from amxwatch.settings.schema import DbProfile, LlmProfile, Schedule, Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Drafting:
-    """What an analyze run needs of its install. Settings hold from a run's start to its end."""
+    """What an analyze run needs of its install. Settings hold from a run's start to its end.
+
+    `is_dead` says of an owner's name whether that process is surely gone.
+    """
 
     settings: Callable[[], Settings]
     source: Callable[[str], Source]
@@ -28,6 +31,7 @@ class Drafting:
     ledger: Ledger
     clock: Clock
     owner: str
+    is_dead: Callable[[str], bool]
     report: ReportProgress = silent
 
 

@@ -11,6 +11,7 @@ import fnmatch
 import logging
 import os
 import socket
+import stat
 import threading
 import warnings
 from collections import defaultdict
@@ -71,6 +72,9 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 Identity = tuple[str, int, int, int, int]
 """Real path, device, inode, mtime in nanoseconds, size; the last two are 0 for a folder."""
+
+Mark = tuple[int, int, int, int]
+"""The same without the real path, which takes a look at every folder above."""
 
 
 class _Wakes:
@@ -161,6 +165,8 @@ class _Watching:
         self._observer: BaseObserver = Observer()
         self._scheduled: dict[_Folder, tuple[Identity, ObservedWatch]] = {}
         self._seen: dict[Path, Identity | None] = {}
+        self._marked: list[Mark] = []
+        self._missed = False
 
     def start(self) -> None:
         self._observer.start()
@@ -169,6 +175,10 @@ class _Watching:
 
     def check(self) -> None:
         """Look at every path, wake when one has moved, and watch what it leads to now."""
+        marks = self._marks()
+        if marks == self._marked and self._is_watching_all():
+            return
+        self._marked = marks
         seen = self._look()
         moved = [path for path, identity in seen.items() if self._seen.get(path) != identity]
         self._seen = seen
@@ -179,6 +189,16 @@ class _Watching:
     def stop(self) -> None:
         self._observer.stop()
         self._observer.join(_CLOSE_SECONDS)
+
+    def _marks(self) -> list[Mark]:
+        """Return what is cheap to ask twice a second; while it stands still, so does the rest."""
+        places = (*self._paths, *self._critical)
+        return [_mark(place) for path in places for place in (path, path.parent)]
+
+    def _is_watching_all(self) -> bool:
+        if self._missed:
+            return False
+        return all(self._is_alive(observed) for _, observed in self._scheduled.values())
 
     def _look(self) -> dict[Path, Identity | None]:
         return {path: _identity(path) for path in (*self._paths, *self._critical)}
@@ -193,6 +213,7 @@ class _Watching:
         for folder, identity in wanted.items():
             if folder not in self._scheduled:
                 self._schedule(folder, identity)
+        self._missed = len(self._scheduled) < len(wanted)
 
     def _is_alive(self, observed: ObservedWatch) -> bool:
         return any(e.watch == observed and e.is_alive() for e in self._observer.emitters)
@@ -234,6 +255,16 @@ class _Watching:
         for identity, names in named.items():
             found[_Folder(path=identity[0], names=frozenset(names))] = identity
         return found
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        state = path.stat()
+    except OSError as error:
+        return (-1, error.errno or 0, 0, 0)
+    if stat.S_ISDIR(state.st_mode):
+        return (state.st_dev, state.st_ino, 0, 0)
+    return (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
 
 
 def _identity(path: Path) -> Identity | None:

@@ -105,7 +105,7 @@ def duckdb_file(folder: Path, tables: int) -> str:
 
 @contextmanager
 def sqlite_file(folder: Path, tables: int) -> Iterator[str]:
-    """Yield the URL of a file in WAL mode that somebody else keeps open, as an application would."""
+    """Yield the URL of a file in WAL mode that another process keeps open."""
     path = folder / "source.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -335,10 +335,10 @@ SHOP = (
 
 
 SPEAKING_SQL = pytest.mark.parametrize(
-    "workshop", sorted(WORKSHOPS.keys() - {"folder", "memory"}), indirect=True
+    "workshop", sorted(WORKSHOPS.keys() - {"sql_folder", "memory"}), indirect=True
 )
 WITH_ROWS = pytest.mark.parametrize(
-    "workshop", sorted(WORKSHOPS.keys() - {"folder"}), indirect=True
+    "workshop", sorted(WORKSHOPS.keys() - {"sql_folder"}), indirect=True
 )
 
 

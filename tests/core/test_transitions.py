@@ -55,7 +55,6 @@ def test_what_is_over_stays_over() -> None:
     over = {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
     assert not [move for move in run.TRANSITIONS if move[0] in over]
     over_drafts = {
-        DraftStatus.REJECTED,
         DraftStatus.SUPERSEDED,
         DraftStatus.WITHDRAWN,
         DraftStatus.UNDONE,

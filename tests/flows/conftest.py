@@ -155,6 +155,7 @@ class World:
             ledger=self.ledger,
             clock=self.clock,
             owner="test",
+            is_dead=lambda _: False,
             **values,
         )
 

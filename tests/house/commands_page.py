@@ -77,9 +77,10 @@ def _entry(path: tuple[str, ...], command: click.Command) -> str:
         return heading
     context = click.Context(command, info_name=f"amxwatch {' '.join(path)}")
     rows = [
-        f"| `{_spelling(record[0])}` | {record[1].replace('|', chr(92) + '|')} |"
+        f"| `{_cell(record[0])}` | {_cell(record[1])} |"
         for parameter in command.params
-        if parameter.name not in EVERYWHERE
+        if isinstance(parameter, click.Option)
+        and parameter.name not in EVERYWHERE
         and (record := parameter.get_help_record(context)) is not None
     ]
     arguments = "".join(
@@ -92,5 +93,6 @@ def _entry(path: tuple[str, ...], command: click.Command) -> str:
     return "\n".join([heading, *([usage] if usage else []), *table])
 
 
-def _spelling(record: str) -> str:
-    return record.replace("|", "\\|")
+def _cell(text: str) -> str:
+    """Write click's text so that a table of Markdown holds it."""
+    return " ".join(text.split()).replace("|", "\\|")

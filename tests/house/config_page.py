@@ -166,10 +166,13 @@ def _row(key: str, pattern: str, name: str, model: type[BaseModel]) -> str:
 def _not_yet(key: str) -> Iterator[str]:
     if key in NOT_YET:
         yield f" *Not yet: {NOT_YET[key]}.*"
+    valued: dict[str, list[str]] = {}
     for pattern, instead in NOT_YET.items():
         named, _, value = pattern.partition("=")
         if named == key and value:
-            yield f" *Not yet with `{value}`: {instead}.*"
+            valued.setdefault(instead, []).append(f"`{value}`")
+    for instead, values in valued.items():
+        yield f" *Not yet with {', '.join(values)}: {instead}.*"
 
 
 def _default(field: FieldInfo) -> str:
@@ -211,7 +214,7 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)
     if origin is tuple:
-        return f"a list: {_type(inner[0], [])}"
+        return f"a list, each {_type(inner[0], [])}"
     if origin in (Union, types.UnionType):
         real = [one for one in inner if one is not type(None)]
         return _type(real[0], metadata) if len(real) == 1 else "a table, by its `type`"
@@ -219,7 +222,9 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
         return "`true`, `false`"
     if annotation in (int, float):
         return ("a whole number" if annotation is int else "a number") + _bounds(metadata)
-    return "a table" if isinstance(annotation, type) and issubclass(annotation, BaseModel) else "text"
+    return (
+        "a table" if isinstance(annotation, type) and issubclass(annotation, BaseModel) else "text"
+    )
 
 
 def _is_field(one: object) -> bool:
@@ -227,13 +232,12 @@ def _is_field(one: object) -> bool:
 
 
 def _bounds(metadata: list[Any]) -> str:
-    found = {
-        name: getattr(one, name)
-        for one in metadata
-        for name in ("ge", "gt", "le")
-        if getattr(one, name, None) is not None
-    }
+    found: dict[str, float] = {}
+    for one in metadata:
+        for name in ("ge", "gt", "le"):
+            if (bound := getattr(one, name, None)) is not None:
+                found[name] = min(bound, found.get(name, bound))
     least = f" from {found['ge']:g}" if "ge" in found else ""
     above = f" above {found['gt']:g}" if "gt" in found else ""
-    most = f" to {found['le']:,g}" if found.get("le", FAR) < FAR else ""
+    most = f" to {found['le']:,}" if found.get("le", FAR) < FAR else ""
     return least + above + most

@@ -150,9 +150,7 @@ WORDS: Words = {
     "schedules.continuous.idle_expansion.max_expansions": "How often.",
     "schedules.continuous.idle_expansion.max_retries": "Tries again.",
     "trigger.timezone": "The zone that the times are meant in.",
-    "trigger.only_if_changed": (
-        "Skip a firing when nothing in scope changed since the last run."
-    ),
+    "trigger.only_if_changed": ("Skip a firing when nothing in scope changed since the last run."),
     "trigger.jitter_seconds": "Start up to so much later, to spread schedules that are due together.",
     "trigger.starts_at": "Not due before.",
     "trigger.ends_at": "Not due after.",

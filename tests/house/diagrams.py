@@ -1,7 +1,7 @@
 """Writes the parts of the docs that are made from the code: `python -m tests.house.diagrams`.
 
 The state diagrams of `docs/architecture.md` come from the transition tables, the pages in
-`docs/reference/` from the event actions, the error tree and the settings.
+`docs/reference/` from the event actions, the error tree, the settings and the tree of commands.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from amxwatch.core import draft, errors, run
 from amxwatch.core.event import ACTIONS
+from tests.house import commands_page, config_page
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
@@ -80,6 +81,8 @@ def pages() -> dict[Path, str]:
         architecture_page: architecture(architecture_page.read_text(encoding="utf-8")),
         DOCS / "reference" / "events.md": events_page(),
         DOCS / "reference" / "errors.md": errors_page(),
+        DOCS / "reference" / "config.md": config_page.page(),
+        DOCS / "reference" / "commands.md": commands_page.page(),
     }
 
 

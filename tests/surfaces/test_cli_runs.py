@@ -60,7 +60,7 @@ def test_run_says_its_steps_and_what_comes_next(shop: Inside) -> None:
     change_house(shop.folder, "ALTER TABLE orders ADD COLUMN note VARCHAR")
     said = shop.run("run", "--table", "orders", "--columns", "note").stdout
     assert "[Scope] 1 table (1 objects)" in said
-    assert "[LLM] main.orders" in said
+    assert "[LLM] 1/1 main.orders" in said
     assert "1 drafted" in said
     assert "amxwatch review" in said
     assert shop.runs()[0]["scope"] == "column:main.orders.note"

@@ -7,8 +7,8 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 import psycopg
 import pytest
+from watchdog.events import FileOpenedEvent, FileSystemEventHandler
+from watchdog.observers import Observer
 
 from tests.plugins.install import Installed
 from tests.plugins.model_server import Answer, ModelServer, usual
@@ -45,6 +47,7 @@ review_strategy = "{strategy}"
 trigger = {{ type = "change", cadence_cap_hours = 0, settle_seconds = 0 }}
 """
 
+RECOVERED = "SELECT run_id FROM event WHERE action = 'run_recovered'"
 COLUMNS = ("customer_id", "email", "created_at")
 
 
@@ -70,7 +73,8 @@ class Scene:
         self.restart()
 
     def restart(self) -> None:
-        self.process = self.install.daemon()
+        self.process = started = self.install.popen()
+        self.install.until(lambda: self.witness.has_taken_a_turn(started), "a first turn")
 
     def kill(self) -> None:
         assert self.process is not None
@@ -90,8 +94,7 @@ class Scene:
         """The change run was interrupted once, and completed."""
         (run,) = self.witness.rows("SELECT id, status, recovered FROM run WHERE trigger = 'change'")
         assert run[1:] == ("completed", 1)
-        events = self.install.events("run_recovered")
-        assert [event["run_id"] for event in events] == [run[0]]
+        assert self.witness.rows(RECOVERED) == [(run[0],)]
 
 
 @pytest.fixture
@@ -176,11 +179,11 @@ def test_while_reading(on_postgres: Scene) -> None:
 def test_between_comparing_and_numbering(on_sqlite: Scene) -> None:
     on_sqlite.start()
     witness = on_sqlite.witness
-    (lock,) = on_sqlite.install.folder.glob("**/source.duckdb.lock")
-    before = lock.stat().st_mtime_ns
-    with witness.held():
+    (cache,) = on_sqlite.install.folder.glob("**/source.duckdb")
+    with witness.held(), readers_of(cache) as opened:
         changed = add_tables(sqlite_of(on_sqlite), "moved")
-        wait_for_looks(lock, before)
+        # Once to catch up, once to compare; then there is only the number to be had.
+        until(lambda: len(opened) > 1 and time.monotonic() - opened[-1] > 0.5, "two looks")
         on_sqlite.kill()
     assert witness.count("snapshot") == 1
     on_sqlite.restart()
@@ -210,18 +213,24 @@ def numbered(scene: Scene, number: int) -> bool:
     return scene.witness.count("snapshot") >= number
 
 
-def wait_for_looks(lock: Path, before: int) -> None:
-    """Wait until the cache was opened, and then left alone for half a second."""
-    last, since = before, time.monotonic()
+@contextmanager
+def readers_of(path: Path) -> Iterator[list[float]]:
+    """Yield a list that gets the moment of each opening of a file."""
+    opened: list[float] = []
 
-    def is_over() -> bool:
-        nonlocal last, since
-        now = lock.stat().st_mtime_ns
-        if now != last:
-            last, since = now, time.monotonic()
-        return last != before and time.monotonic() - since > 0.5
+    class Opened(FileSystemEventHandler):
+        def on_opened(self, event: FileOpenedEvent) -> None:
+            if event.src_path == str(path):
+                opened.append(time.monotonic())
 
-    until(is_over, "a look at the cache")
+    observer = Observer()
+    observer.schedule(Opened(), str(path.parent))
+    observer.start()
+    try:
+        yield opened
+    finally:
+        observer.stop()
+        observer.join()
 
 
 def cached(folder: Path) -> int:
@@ -272,9 +281,9 @@ def test_with_requests_in_flight(on_sqlite: Scene) -> None:
     on_sqlite.restart()
     on_sqlite.finish(changed)
     on_sqlite.assert_recovered()
-    lost = on_sqlite.install.events("reply_lost")
+    lost = on_sqlite.witness.rows("SELECT detail FROM event WHERE action = 'reply_lost'")
     again = paid(model) - Counter(paid(model).keys())
-    assert len(lost) == len({event["key"] for event in lost}) == 2
+    assert len(lost) == len(set(lost)) == 2
     assert again.total() == 2
     assert again.keys() <= known.keys()
     assert set(paid(model)) - set(known) == set(list(paid(model))[4:])
@@ -345,8 +354,7 @@ def test_between_a_written_comment_and_its_record(on_postgres: Scene) -> None:
 
 def sleeps_in_a_comment(connection: psycopg.Connection[Any]) -> bool:
     query = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE state = 'active' AND query LIKE 'COMMENT ON%'"
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COMMENT ON%'"
     )
     return connection.execute(query).fetchone() != (0,)
 
@@ -373,8 +381,8 @@ def assert_written_once(scene: Scene) -> None:
     )
     drafts = scene.witness.rows("SELECT text FROM draft")
     assert sorted(text for (text,) in texts) == sorted(text for (text,) in drafts)
-    written = [event["object"] for event in scene.install.events("comment_written")]
-    assert len(written) == len(set(written)) == len(changed)
+    told = scene.witness.rows("SELECT detail FROM event WHERE action = 'comment_written'")
+    assert len(told) == len(set(told)) == len(changed)
     assert repeated(scene.model) == 0
 
 

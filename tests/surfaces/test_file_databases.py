@@ -386,3 +386,24 @@ async def test_a_long_sqlite_query_ends_when_it_is_cancelled(tmp_path: Path) -> 
         other = databases.connect(f"sqlite:///{path}", relative_to=Path(), options=hurried)
         with pytest.raises(DatabaseUnavailableError, match=r"longer than 0\.2 s"):
             await other.sampler.sample(v, rows=1, full=False)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["sales.duckdb", "Sales.v2.duckdb", "main.db"])
+@pytest.mark.parametrize("schema", ["sales", "system", "main_db"])
+async def test_a_schema_named_like_its_file_is_not_ambiguous(
+    tmp_path: Path, name: str, schema: str
+) -> None:
+    path = tmp_path / name
+    with duckdb.connect(str(path)) as connection:
+        [(database,)] = connection.execute("SELECT current_database()").fetchall()
+        connection.execute(f'CREATE SCHEMA "{database}"."{schema}"')
+        connection.execute(f'CREATE TABLE "{database}"."{schema}".item AS SELECT 7 AS id')
+    options = databases.ConnectOptions(clock=SystemClock())
+    database = databases.connect(f"duckdb:///{path}", relative_to=tmp_path, options=options)
+    [table] = (await database.reader.read()).tables
+    sample = await database.sampler.sample(table, rows=10, full=True)
+    assert sample.rows == ((7,),)
+    target = CommentTarget(ref=table.column_ref("id"), type=ObjectType.COLUMN)
+    assert await database.commenter.execute(target, "Seven.") == "Seven."
+    assert await database.commenter.current([target]) == {target.ref: "Seven."}

@@ -87,9 +87,7 @@ def test_postgresql(
     assert run["drafted"] == len(pending) > 0
     applied = review_and_apply(install)
     assert (applied["written"], applied["failed"]) == (len(pending), [])
-    chosen = {
-        (d["schema"], d["table"], d["column"]): d["alternatives"][0] for d in pending
-    }
+    chosen = {(d["schema"], d["table"], d["column"]): d["alternatives"][0] for d in pending}
     assert comments(postgres_url, chosen.keys()) == chosen
     # Our own comments coming back are not news, and nothing else is pending.
     install.run("catalog", "refresh", "source")

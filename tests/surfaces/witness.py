@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +35,15 @@ class Witness:
 
     def events(self, action: str) -> int:
         return self.count("event", "action = ?", action)
+
+    def has_taken_a_turn(self, process: subprocess.Popen[bytes]) -> bool:
+        """Say whether the daemon that is this process has told of its first cycle."""
+        assert process.poll() is None, f"the daemon left with {process.returncode}"
+        if not self._path.exists() or self.count("sqlite_master", "name = 'installation'") == 0:
+            return False
+        found = self.rows("SELECT value FROM installation WHERE key = 'daemon'")
+        said = json.loads(found[0][0]) if found else {}
+        return said.get("pid") == process.pid and said.get("last_cycle_result") is not None
 
     @contextmanager
     def held(self) -> Iterator[None]:

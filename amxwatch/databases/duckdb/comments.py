@@ -26,7 +26,7 @@ class DuckCommenter:
     def statement(self, target: CommentTarget, text: str | None) -> str:
         if target.type not in COMMENTED:
             raise StatementRefusedError(f"DuckDB holds no comment on a {target.type}")
-        return comment_on(target, text)
+        return comment_on(target, text, database=self._file.qualifier(target.ref.schema))
 
     async def execute(self, target: CommentTarget, text: str | None) -> str:
         statement = self.statement(target, text)

@@ -36,6 +36,15 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 _path_locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
+RESERVED = frozenset({"main", "temp", "system"})
+
+
+def database_of(path: Path) -> str:
+    """Return the name that DuckDB gives to the database in a file."""
+    name = path.name.lstrip(".").partition(".")[0]
+    return f"{name}_db" if name.lower() in RESERVED else name
+
+
 class DuckFile:
     """Opens, works, closes; one operation at a time."""
 
@@ -45,6 +54,14 @@ class DuckFile:
         self._seconds = options.statement_seconds
         self._connection: Connection | None = None
         self._lane = BlockingLane(self._interrupt)
+
+    def qualifier(self, schema: str) -> str:
+        """Return the database's name where a schema's own name would be ambiguous, else "".
+
+        `sales.duckdb` with a schema `sales` is such a case.
+        """
+        database = database_of(self.path)
+        return database if schema.lower() in {database.lower(), "temp", "system"} else ""
 
     async def run(self, work: Callable[[Connection], T], *, read_only: bool = True) -> T:
         """Open the file, run `work`, close it; wait for its lock a bounded number of times.

@@ -33,11 +33,14 @@ class DuckSampler:
         self._file = file
 
     async def sample(self, table: Table, *, rows: int, full: bool) -> Sample:
-        return await self._file.run(lambda connection: _sample(connection, table, rows, full))
+        parts = (self._file.qualifier(table.schema), table.schema, table.name)
+        source = qualified(*filter(None, parts))
+        return await self._file.run(
+            lambda connection: _sample(connection, table, source, rows=rows, full=full)
+        )
 
 
-def _sample(connection: Connection, table: Table, rows: int, full: bool) -> Sample:
-    source = qualified(table.schema, table.name)
+def _sample(connection: Connection, table: Table, source: str, *, rows: int, full: bool) -> Sample:
     columns = [(column.name, column.type) for column in table.columns]
     parts = ", ".join(_expression(name, declared) for name, declared in columns)
     is_table = table.type is ObjectType.TABLE

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class _Entry:
     settled: bool
 
 
+@lru_cache(maxsize=100_000)
 def run_order(path: str) -> tuple[object, ...]:
     """Return the sort key of a relative path: natural, so that V2 stands before V10.
 

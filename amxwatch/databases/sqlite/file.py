@@ -24,6 +24,9 @@ PASSING = frozenset(
 )
 BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
+RACY_SECONDS = 1.0
+"""A file written this recently may be written again within the same tick of its time stamp."""
+
 
 class SqliteFile:
     """Opens, works, closes; one operation at a time."""
@@ -46,6 +49,24 @@ class SqliteFile:
             raise DatabaseUnavailableError(
                 f"{self.path} took longer than {seconds:g} s; it will be tried again"
             ) from None
+
+    def stamp(self) -> str | None:
+        """Return the time stamps and sizes of the file and its log, or None where they say nothing.
+
+        While they stand still, so does what is in the file.
+        """
+        parts = []
+        newest = 0
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            try:
+                found = path.stat()
+            except OSError:
+                parts.append("-")
+                continue
+            newest = max(newest, found.st_mtime_ns)
+            parts.append(f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}")
+        racy = self._options.clock.now().timestamp() - newest / 1e9 < RACY_SECONDS
+        return None if racy or parts[0] == "-" else "|".join(parts)
 
     def _open_and(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if not self.path.is_file():

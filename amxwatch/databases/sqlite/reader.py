@@ -39,14 +39,21 @@ class SqliteReader:
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
+        self._seen: tuple[str, str] | None = None
+        """The file's stamp before we last looked, and the fingerprint then."""
 
     async def gate(self) -> str:
-        """Return a hash of the statements that made the schema.
+        """Return a hash of the statements that made the schema, computed where the file moved.
 
         Exact, where PRAGMA schema_version is not: a file that was copied over another may have
         the same version and another schema.
         """
-        return await self._file.run(_fingerprint)
+        stamp = self._file.stamp()
+        if self._seen is not None and stamp == self._seen[0]:
+            return self._seen[1]
+        fingerprint = await self._file.run(_fingerprint)
+        self._seen = None if stamp is None else (stamp, fingerprint)
+        return fingerprint
 
     async def read(self) -> Catalog:
         path = self._file.path

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from amxwatch.core.errors import StoreBusyError, StoreError
 from amxwatch.stores.ledger.connection import check_file, make_engine, transaction
 from amxwatch.stores.ledger.migrations import HEAD
+from amxwatch.stores.ledger.tables import metadata
 
 WAIT_SECONDS = 30.0
 
@@ -71,13 +72,27 @@ def _migrate(path: Path) -> None:
     try:
         with transaction(engine, path, writes=True) as connection:
             version = _read_version(connection, path)
-            if version != HEAD:
+            if version is None:
+                _make(connection)
+            elif version != HEAD:
                 _upgrade(connection, version, path)
     finally:
         engine.dispose()
 
 
-def _upgrade(connection: Connection, version: str | None, path: Path) -> None:
+def _make(connection: Connection) -> None:
+    """Make the tables as they are now: a new install waits for no steps, nor for Alembic."""
+    metadata.create_all(connection)
+    connection.execute(
+        text(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+            " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+
+
+def _upgrade(connection: Connection, version: str, path: Path) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -88,8 +103,7 @@ def _upgrade(connection: Connection, version: str | None, path: Path) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        if version is not None:
-            ScriptDirectory.from_config(config).get_revision(version)
+        ScriptDirectory.from_config(config).get_revision(version)
     except CommandError:
         raise StoreError(
             f"the state database {path} was written by a newer amxwatch (its tables are at"
