@@ -45,6 +45,9 @@ EXAMPLE = """
 # url = "env:PROD_DB_URL"                # postgresql:// duckdb:/// sqlite:/// ddl:///FOLDER?dialect=…
 """
 
+FILES = ("duckdb", "sqlite", "ddl")
+"""Schemes whose URL names a path."""
+
 
 def begin(urls: Sequence[str]) -> int:
     """Write the file, try each database, and return the exit status.
@@ -77,7 +80,16 @@ def _pair(text: str) -> tuple[str, str]:
             f"--db-url: found {text!r}; allowed: NAME=URL, such as"
             " prod=postgresql://USER@HOST/DATABASE or prod=env:PROD_DB_URL"
         )
-    return name, url
+    return name, _from_here(url)
+
+
+def _from_here(url: str) -> str:
+    """Make a relative path absolute where it exists in the shell's folder: there it was meant."""
+    scheme, three_slashes, rest = url.partition(":///")
+    path, mark, options = rest.partition("?")
+    if not three_slashes or scheme not in FILES or not path or not Path(path).exists():
+        return url
+    return f"{scheme}:///{Path(path).absolute()}{mark}{options}"
 
 
 def _asked() -> dict[str, str]:
@@ -125,5 +137,9 @@ async def _tried(file: Path, desk: Desk) -> int:
         desk.out.say(f"{shown(one.profile)}: {one.product}")
         for line in one.lines():
             desk.out.say(f"  {line}")
+    bad = [one.profile for one in found if not one.ok]
+    if bad:
+        desk.out.say(f"Next: mend the url in {file}, then: amxwatch db test {shown(bad[0])}")
+        return 1
     desk.out.say("Next: amxwatch doctor, then amxwatch run, or amxwatch schedule add")
-    return 0 if all(one.ok for one in found) else 1
+    return 0

@@ -94,7 +94,7 @@ async def _test(name: str | None, desk: Desk) -> int:
 @db_option
 @click.option("--scope", metavar="SCOPE", help="Only these objects.")
 def inspect(profile: str | None, db: str | None, scope: str | None) -> None:
-    """Look at a database now and list its tables with what is described."""
+    """Look at a database now and list what is described there."""
     reading(partial(_inspect, one_of(profile, db, "--db"), scope))
 
 

@@ -11,8 +11,8 @@ import click
 
 from amxwatch.cli.documents import draft_document
 from amxwatch.cli.output import Column, Output, cut, shown
-from amxwatch.cli.session import Desk, is_json, writing
-from amxwatch.cli.terminal import ask, pick, require
+from amxwatch.cli.session import Desk, db_words, is_json, writing
+from amxwatch.cli.terminal import ask, confirm, pick, require
 from amxwatch.core.draft import Band, Draft, DraftId, DraftStatus
 from amxwatch.core.errors import AmxwatchError, TransitionError, UsageError
 from amxwatch.flows import manual, review
@@ -69,16 +69,22 @@ async def by_strategy(which: Which, strategy: str, desk: Desk) -> None:
     tally = await review.by_strategy(
         desk.install.ledger, desk.install.clock, Strategy(strategy), waiting
     )
-    _tell(desk.out, tally)
+    _tell(desk, tally, waiting)
 
 
-def _tell(out: Output, tally: review.Tally) -> None:
+def _tell(desk: Desk, tally: review.Tally, waiting: Sequence[Draft]) -> None:
+    out = desk.out
     out.document({"accepted": tally.accepted, "rejected": tally.rejected, "left": tally.left})
     out.say(f"{tally.accepted} accepted, {tally.rejected} rejected, {tally.left} left.")
     if tally.left:
         out.say("What is left is not sure enough, or flagged: answer it with amxwatch review.")
     if tally.accepted:
-        out.say("Next: amxwatch apply")
+        _next(desk, waiting)
+
+
+def _next(desk: Desk, waiting: Sequence[Draft]) -> None:
+    for profile in sorted({draft.db_profile for draft in waiting}):
+        desk.out.say(f"Next: amxwatch apply{db_words(desk, profile)}")
 
 
 async def accept_one(number: int, choice: int, text: str | None, desk: Desk) -> None:
@@ -148,9 +154,14 @@ async def _walk(which: Which, desk: Desk) -> int:
         return 0
     desk.out.say(f"{len(waiting)} drafts · {_bands(waiting)}")
     strategy = ask_strategy(desk.out, one_by_one=True)
+    if strategy is Strategy.REJECT_ALL and not confirm(
+        f"Turn down all {len(waiting)} drafts?", yes=False
+    ):
+        desk.out.say("Nothing was turned down.")
+        return 0
     if strategy is not Strategy.ONE_BY_ONE:
         tally = await review.by_strategy(desk.install.ledger, desk.install.clock, strategy, waiting)
-        _tell(desk.out, tally)
+        _tell(desk, tally, waiting)
         return 0
     await _one_by_one(waiting, desk)
     return 0
@@ -176,7 +187,7 @@ async def _one_by_one(waiting: Sequence[Draft], desk: Desk) -> None:
     left = len(waiting) - position
     desk.out.say(f"{accepted} accepted; {left} not looked at.")
     if accepted:
-        desk.out.say("Next: amxwatch apply")
+        _next(desk, waiting)
 
 
 async def _row(draft: Draft, number: int, total: int, desk: Desk) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from amxwatch.cli.documents import run_document
 from amxwatch.cli.output import Output, dollars, shown
 from amxwatch.cli.progress import Ticker
-from amxwatch.cli.session import Desk
+from amxwatch.cli.session import Desk, db_words
 from amxwatch.core.catalog import Catalog, ObjectRef
 from amxwatch.core.draft import Band, Draft
 from amxwatch.core.errors import ScopeError, UsageError
@@ -135,7 +135,8 @@ async def _told(run: Run, desk: Desk, *, last: bool = True) -> int:
         return 1
     _summary(out, run, bands, drafts)
     if last and run.drafted:
-        out.say("  Next: amxwatch review, then amxwatch apply")
+        there = db_words(desk, run.db_profile)
+        out.say(f"  Next: amxwatch review{there}, then amxwatch apply{there}")
     return 0
 
 

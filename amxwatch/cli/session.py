@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from amxwatch.cli.output import Output
+from amxwatch.cli.output import Output, shown
 from amxwatch.cli.tree import FOLDER_KEY, JSON_KEY
 from amxwatch.core.errors import StoreBusyError
 from amxwatch.settings.folder import config_dir
@@ -28,6 +29,13 @@ class Desk:
 
     install: Install
     out: Output
+
+
+def db_words(desk: Desk, profile: str) -> str:
+    """Return the option that a following command needs to mean this db profile, if any."""
+    if profile == desk.install.settings.default_db_profile:
+        return ""
+    return f" --db {shlex.quote(shown(profile))}"
 
 
 def root() -> Path:

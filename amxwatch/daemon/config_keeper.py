@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import anyio
 
-from amxwatch.core.errors import ConfigError
+from amxwatch.core.errors import ConfigError, StoreBusyError
 from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import Tx
 from amxwatch.settings.file import Loaded
 from amxwatch.settings.reload import Reloader
 from amxwatch.settings.schema import Settings
 from amxwatch.watchers.files import watch
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 """However the editor saves, and whatever events are lost: the files are looked at so often."""
@@ -32,11 +35,15 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
     async with watch(paths, clock=install.clock, only=("*.toml",)) as wakes:
         while True:
             found = await reloader.check()
-            if isinstance(found, Loaded):
-                await _accept(install, found)
+            try:
+                if isinstance(found, Loaded):
+                    await _accept(install, found)
+                    hint(None)
+                elif isinstance(found, ConfigError):
+                    await _refuse(install, found)
+            except StoreBusyError as error:  # it is in force, though nothing could be written
+                log.warning(str(error), extra={"action": "store_busy"})
                 hint(None)
-            elif isinstance(found, ConfigError):
-                await _refuse(install, found)
             pause = SETTLE_SECONDS if reloader.is_settling else LOOK_SECONDS
             with anyio.move_on_after(pause):
                 await anext(wakes)

@@ -102,14 +102,18 @@ async def _listen_once(
     paths = [*install.watch_paths(source.profile), *_roots(install, listener)]
     if not paths and source.database.hints is None:
         await anyio.sleep_forever()
-    async with anyio.create_task_group() as group:
-        if paths:
-            group.start_soon(_watch_files, install, paths, wake)
-        if source.database.hints is not None:
-            async with source.database.hints.listen() as reasons:
-                async for _ in reasons:
-                    wake()
-            group.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as group:
+            if paths:
+                group.start_soon(_watch_files, install, paths, wake)
+            if source.database.hints is not None:
+                async with source.database.hints.listen() as reasons:
+                    async for _ in reasons:
+                        wake()
+                group.cancel_scope.cancel()
+    except ExceptionGroup as errors:
+        # The task group's own wrapping: a database that is down ends the listening, not us.
+        raise errors.exceptions[0] from None
 
 
 async def _watch_files(install: Install, paths: list[Path], wake: Callable[[], None]) -> None:

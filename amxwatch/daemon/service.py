@@ -152,7 +152,10 @@ class Service:
     async def _turn(self, profiles: set[str] | None) -> Turn:
         # A turn that was woken by a due time alone looks at every source too: settling needs
         # a second look, and the gate is cheap.
-        return await take(self.install, profiles=profiles or None, only=self.only)
+        try:
+            return await take(self.install, profiles=profiles or None, only=self.only)
+        except StoreBusyError as error:  # the next turn tries again
+            return Turn(ok=False, results=(), errors=(str(error),))
 
     def _report(self, turn: Turn) -> None:
         self._last_cycle = turn.document(self._cycle)
@@ -199,7 +202,10 @@ class Service:
     async def _beats(self) -> None:
         while True:
             await self.install.clock.sleep(min(BEAT_SECONDS, self.poll_seconds))
-            await self._beat()
+            try:
+                await self._beat()
+            except StoreBusyError as error:  # the next beat tries again
+                log.warning(str(error), extra={"action": "store_busy"})
 
     async def _beat(self, *, stopped: bool = False) -> None:
         now = self.install.clock.now()

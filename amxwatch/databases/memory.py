@@ -13,8 +13,9 @@ import anyio
 import anyio.lowlevel
 
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Table
-from amxwatch.core.errors import StatementRefusedError
+from amxwatch.core.errors import DatabaseError, StatementRefusedError
 from amxwatch.core.sample import ColumnTotals, Sample
+from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.sampling import comment_on
 from amxwatch.ports.database import Capabilities, CommentTarget
 
@@ -118,6 +119,11 @@ class MemoryDatabase:
         self.executed.append(statement)
         self.catalog = _commented(self._catalog, target.ref, text or None)
         return text or ""
+
+    async def execute_many(
+        self, rows: Sequence[tuple[CommentTarget, str | None]]
+    ) -> list[str | DatabaseError]:
+        return await one_by_one(self.execute, rows)
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[AsyncIterator[str]]:

@@ -24,6 +24,10 @@ from amxwatch.flows.watch import look
 from amxwatch.ports.database import CommentTarget
 from amxwatch.ports.ledger import DraftFilter, Tx
 
+CHUNK = 25
+"""Rows written between two looks at the live comments: the look stays fresh, and a kill leaves
+little to settle."""
+
 
 class Verdict(enum.StrEnum):
     """What the plan says of one row."""
@@ -226,33 +230,54 @@ async def execute(
 ) -> Applied:
     """Carry the plan out, row by row; a row that fails stays queued and the rest goes on.
 
-    Ends with an exact look, so that the snapshot shows what was written. Each live comment is
-    read once more just before its write.
+    Ends with an exact look, so that the snapshot shows what was written. Live comments are
+    read once more just before each few writes.
     """
     tally = Tally()
-    for number, row in enumerate(rows, start=1):
-        outcome = await _one(source, row, owner, tally)
-        if report is not None:
-            report(number, len(rows), row, outcome)
+    number = 0
+    for at in range(0, len(rows), CHUNK):
+        chunk = rows[at : at + CHUNK]
+        outcomes = await _chunk(source, chunk, owner, tally)
+        for row, outcome in zip(chunk, outcomes, strict=True):
+            number += 1
+            if report is not None:
+                report(number, len(rows), row, outcome)
     if tally.written:
         await look(source, exact=True)
     return tally.frozen()
 
 
-async def _one(source: Source, row: Planned, owner: str, tally: Tally) -> str:
-    name = str(row.target.ref)
-    if row.verdict is Verdict.GONE:
-        await move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
-        tally.skipped.append({"object": name, "reason": row.reason or "gone"})
-        return "skipped"
-    if row.verdict is Verdict.UNSUPPORTED:
-        tally.skipped.append({"object": name, "reason": row.reason or "unsupported"})
-        if row.statement:
-            tally.statements.append(row.statement)
-        return "skipped"
+async def _chunk(source: Source, rows: Sequence[Planned], owner: str, tally: Tally) -> list[str]:
+    """Carry out a few rows: intents first, then the statements, then what was read back."""
+    outcomes: dict[int, str] = {}
+    writing = []
+    for row in rows:
+        if row.verdict in (Verdict.WRITE, Verdict.ALREADY):
+            writing.append(row)
+        else:
+            outcomes[row.draft.id] = await _left(source, row, tally)
+    if tally.down is not None:
+        outcomes |= {row.draft.id: _failed(row, tally.down, tally) for row in writing}
+    elif writing:
+        outcomes |= await _write(source, writing, owner, tally)
+    return [outcomes[row.draft.id] for row in rows]
+
+
+async def _left(source: Source, row: Planned, tally: Tally) -> str:
+    """Settle a row that is not written."""
     if row.verdict is Verdict.CONFLICT:
         return await conflict(source, row, tally)
-    return await _write(source, row, owner, tally)
+    if row.verdict is Verdict.GONE:
+        await move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
+    elif row.statement:
+        tally.statements.append(row.statement)
+    tally.skipped.append({"object": str(row.target.ref), "reason": row.reason or row.verdict})
+    return "skipped"
+
+
+def _failed(row: Planned, error: str, tally: Tally) -> str:
+    tally.failed.append({"object": str(row.target.ref), "error": error})
+    return f"failed: {error}"
 
 
 async def conflict(source: Source, row: Planned, tally: Tally) -> str:
@@ -264,33 +289,75 @@ async def conflict(source: Source, row: Planned, tally: Tally) -> str:
     return "conflict"
 
 
-async def _write(source: Source, row: Planned, owner: str, tally: Tally) -> str:
-    name = str(row.target.ref)
-    if tally.down is not None:
-        tally.failed.append({"object": name, "error": tally.down})
-        return f"failed: {tally.down}"
+async def _write(
+    source: Source, rows: Sequence[Planned], owner: str, tally: Tally
+) -> dict[int, str]:
+    """Write some rows. A kill at any point is settled by `interrupted` from the live comments."""
+    outcomes: dict[int, str] = {}
+    mine = await source.ledger.write(lambda tx: _intend(tx, rows, owner))
+    for row in rows:
+        if row.draft.id not in mine:
+            reason = "another process is writing it, or it was answered anew"
+            tally.skipped.append({"object": str(row.target.ref), "reason": reason})
+            outcomes[row.draft.id] = "skipped"
+    held = [row for row in rows if row.draft.id in mine]
+    results = await _statements(source, held)
+    for row, result in zip(held, results, strict=True):
+        outcomes[row.draft.id] = await _record(source, row, result, tally)
+    return outcomes
+
+
+def _intend(tx: Tx, rows: Sequence[Planned], owner: str) -> set[int]:
+    """Note the intent to write each row; returns the drafts that are ours to write."""
+    mine = set()
+    for row in rows:
+        try:
+            tx.drafts.move(row.draft.id, DraftEvent.INTEND, owner=owner)
+        except TransitionError:
+            continue
+        mine.add(int(row.draft.id))
+    return mine
+
+
+Result = str | DatabaseError | Planned
+"""The comment as read back, why it was refused, or the row with the comment found instead."""
+
+
+async def _statements(source: Source, rows: Sequence[Planned]) -> list[Result]:
+    """Look at the live comments once more, then run what still may be run."""
+    commenter = source.database.commenter
     try:
-        await source.ledger.write(
-            lambda tx: tx.drafts.move(row.draft.id, DraftEvent.INTEND, owner=owner)
-        )
-    except TransitionError:
-        tally.skipped.append({"object": name, "reason": "another process is writing it"})
-        return "skipped"
-    try:
-        live = (await source.database.commenter.current([row.target])).get(row.target.ref) or None
-        if live not in (row.found, row.text):
-            return await conflict(source, replace(row, found=live), tally)
-        back = row.text or ""
-        if live != row.text:
-            back = await source.database.commenter.execute(row.target, row.text)
-            tally.statements.append(row.statement or "")
+        live = await commenter.current([row.target for row in rows])
     except DatabaseError as error:
-        await move(source, row, DraftEvent.FAIL, "comment_failed", error=str(error))
-        tally.failed.append({"object": name, "error": str(error)})
-        if isinstance(error, DatabaseUnavailableError):
-            tally.down = str(error)
-        return f"failed: {error}"
-    await written(source, row, back)
+        return [error] * len(rows)
+    results: list[Result] = []
+    due = []
+    for row in rows:
+        found = live.get(row.target.ref) or None
+        if found not in (row.found, row.text):
+            results.append(replace(row, found=found))
+        elif found == row.text:
+            results.append(row.text or "")
+        else:
+            due.append((len(results), row))
+            results.append("")
+    back = await commenter.execute_many([(row.target, row.text) for _, row in due])
+    for (place, _), result in zip(due, back, strict=True):
+        results[place] = result
+    return results
+
+
+async def _record(source: Source, row: Planned, result: Result, tally: Tally) -> str:
+    if isinstance(result, Planned):
+        return await conflict(source, result, tally)
+    if isinstance(result, DatabaseError):
+        await move(source, row, DraftEvent.FAIL, "comment_failed", error=str(result))
+        if isinstance(result, DatabaseUnavailableError):
+            tally.down = str(result)
+        return _failed(row, str(result), tally)
+    if row.verdict is Verdict.WRITE:
+        tally.statements.append(row.statement or "")
+    await written(source, row, result)
     tally.written += 1
     return "ok"
 

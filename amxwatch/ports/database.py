@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Table
+from amxwatch.core.errors import DatabaseError
 from amxwatch.core.sample import Sample
 
 
@@ -81,6 +82,16 @@ class Commenter(Protocol):
         """Run that statement by itself and return the comment as read back afterwards.
 
         Raises: StatementRefusedError, DatabaseUnavailableError.
+        """
+
+    async def execute_many(
+        self, rows: Sequence[tuple[CommentTarget, str | None]]
+    ) -> list[str | DatabaseError]:
+        """Run one statement a row, each by itself, in order.
+
+        Returns for each row the comment as read back afterwards, or why it was refused; a row
+        that fails leaves the others as they are. Once the database is unavailable the rest is
+        not tried, and has that error.
         """
 
 

@@ -59,19 +59,28 @@ def versions() -> str:
 
 def section(name: str, document: Any, passed: bool, at: datetime) -> str:
     """Return the part of the page about one benchmark, between its marks."""
-    said = ast.get_docstring(ast.parse((HERE / f"bench_{name}.py").read_text(encoding="utf-8")))
+    title, *said = told(name)
+    python = f"Python {platform.python_version()}"
     lines = [
         f"<!-- bench: {name} -->",
-        f"### {(said or name).partition(chr(10))[0].rstrip('.')}",
+        f"### {title.rstrip('.')}",
         "",
-        f"`python -m tests.benchmarks.bench_{name}` on {at:%Y-%m-%d}, Python"
-        f" {platform.python_version()}; {machine()}; {versions()}.",
+        f"`python -m tests.benchmarks.bench_{name}` on {at:%Y-%m-%d}; {machine()}; {python},",
+        f"{versions()}.",
         "",
+        *(line for paragraph in said for line in (paragraph, "")),
         *(["**It did not keep its promise in this run.**", ""] if not passed else []),
         *tables(document),
         "<!-- end -->",
     ]
     return "\n".join(lines)
+
+
+def told(name: str) -> list[str]:
+    """Return the paragraphs of a benchmark's docstring, without what is code."""
+    tree = ast.parse((HERE / f"bench_{name}.py").read_text(encoding="utf-8"))
+    paragraphs = (ast.get_docstring(tree) or name).split("\n\n")
+    return [paragraph for paragraph in paragraphs if not paragraph.startswith(" ")]
 
 
 def tables(document: Any) -> Iterator[str]:

@@ -341,6 +341,10 @@ WITH_ROWS = pytest.mark.parametrize(
     "workshop", sorted(WORKSHOPS.keys() - {"sql_folder"}), indirect=True
 )
 
+COMMENTING = pytest.mark.parametrize(
+    "workshop", sorted(WORKSHOPS.keys() - {"sqlite"}), indirect=True
+)
+
 
 @pytest.fixture(params=sorted(WORKSHOPS))
 async def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workshop]:
@@ -461,6 +465,23 @@ async def test_gate_stands_still_on_writes_where_promised(workshop: Workshop) ->
         workshop.run(statement)
         moved = await workshop.database.reader.gate() != token
         assert not (moved and workshop.stands_still_on_writes), statement
+
+
+@COMMENTING
+async def test_many_comments_are_written_each_by_itself(workshop: Workshop) -> None:
+    workshop.build()
+    commenter = workshop.database.commenter
+    targets = targets_of(workshop)
+    gone = CommentTarget(ref=ObjectRef(schema=workshop.schema, table="gone"), type=ObjectType.TABLE)
+    rows = [(target, f"Text of {target.ref}.") for target in [targets[0], gone, *targets[1:]]]
+    rows[2] = (rows[2][0], "no text holds \0 this")
+    results = await commenter.execute_many(rows)
+    refused = [at for at, result in enumerate(results) if isinstance(result, DatabaseError)]
+    assert refused == [1, 2]
+    written = {target.ref: text for at, (target, text) in enumerate(rows) if at not in refused}
+    live = await commenter.current([target for target, _ in rows])
+    assert {ref: comment for ref, comment in live.items() if comment} == written
+    assert [results[at] for at in range(len(rows)) if at not in refused] == list(written.values())
 
 
 async def test_comments_come_back_as_they_were_written(workshop: Workshop) -> None:

@@ -5,6 +5,8 @@ A key is `table.key`. A pair is (words, default), where the schema alone cannot 
 
 from __future__ import annotations
 
+from amxwatch.core.change import ChangeKind
+
 Words = dict[str, str | tuple[str, str]]
 
 TABLES: dict[str, str] = {
@@ -29,7 +31,7 @@ TABLES: dict[str, str] = {
 }
 
 TRIGGERS: dict[str, str] = {
-    "at": "Once, at a local time. A time that has passed is kept as spent; a new one arms it again.",
+    "at": "Once, at a local time. Once it has fired it is spent; a new time arms it again.",
     "every": "On a fixed grid, counted from the moment the schedule was first seen.",
     "cron": "By a cron line of five fields, or a macro such as `@daily`.",
     "change": "When the catalog moved. See [reliability](../reliability.md) for how.",
@@ -123,8 +125,7 @@ WORDS: Words = {
     "schedules.skip_if_running": "A firing is passed over while an earlier run still goes on.",
     "schedules.timeout_seconds": "A run that takes longer fails; what it drafted is kept.",
     "schedules.catch_up": (
-        "A firing that came due while nothing ran: run it `once`, run `all` of them, or `none` and"
-        " show it as missed.",
+        "A firing due while nothing ran: the last is run, or all, or none (it shows as missed).",
         "`once`; for `at` triggers `none`",
     ),
     "schedules.grace_seconds": "So late still counts as on time.",
@@ -151,7 +152,7 @@ WORDS: Words = {
     "schedules.continuous.idle_expansion.max_retries": "Tries again.",
     "trigger.timezone": "The zone that the times are meant in.",
     "trigger.only_if_changed": ("Skip a firing when nothing in scope changed since the last run."),
-    "trigger.jitter_seconds": "Start up to so much later, to spread schedules that are due together.",
+    "trigger.jitter_seconds": "Start up to so much later, so that not all start together.",
     "trigger.starts_at": "Not due before.",
     "trigger.ends_at": "Not due after.",
     "trigger.at": "The time.",
@@ -165,9 +166,7 @@ WORDS: Words = {
         "A change is served once nothing has moved for so long; at most ten times that in all."
     ),
     "trigger.kinds": (
-        "Which changes count: `added`, `removed`, `renamed`, `type_changed`,"
-        " `nullability_changed`, `default_changed`, `key_changed`, `definition_changed`,"
-        " `comment_changed`.",
+        f"Which changes count: {', '.join(f'`{kind}`' for kind in ChangeKind)}.",
         "all but `removed` and `comment_changed`",
     ),
     "trigger.include_downstream": "Also draft what depends on the object that changed.",
@@ -175,5 +174,5 @@ WORDS: Words = {
         "`true`: the first run covers the whole scope. `false`: what is there at first sight is"
         " not news."
     ),
-    "trigger.paths": 'Globs, such as `["models/**/*.sql"]`; relative ones start at the config folder.',
+    "trigger.paths": 'Such as `["models/**/*.sql"]`; relative ones start at the config folder.',
 }

@@ -22,7 +22,7 @@ def diagram(moves: dict[tuple[enum.StrEnum, enum.StrEnum], enum.StrEnum], start:
     sources = {source for source, _ in moves}
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {start}"]
     lines += [f"    {source} --> {target}: {event}" for (source, event), target in moves.items()]
-    ends = sorted({target for target in moves.values()} - sources)
+    ends = sorted(set(moves.values()) - sources)
     lines += [f"    {end} --> [*]" for end in ends]
     return "\n".join([*lines, "```"])
 
@@ -56,22 +56,23 @@ def events_page() -> str:
     )
 
 
+ERRORS = """\
+# Errors and exit statuses
+
+A command leaves with 0 when it did what it was asked, 1 when the work failed or a gate is not met,
+and 2 when the call or the config is wrong: one line on stderr says what, where, and how to mend it.
+Everything under `UsageError`, and `NotFoundError`, leaves with 2; the rest with 1.
+
+```
+{tree}
+```
+
+What to do about a message: [troubleshooting](../troubleshooting.md).
+"""
+
+
 def errors_page() -> str:
-    tree = (errors.__doc__ or "").split("\n\n", 1)[1].strip()
-    return "\n".join(
-        [
-            "# Errors and exit statuses",
-            "",
-            "A command leaves with 0 when it did what it was asked, 1 when the work failed or a gate is not met,",
-            "and 2 when the call or the config is wrong: one line on stderr says what, where, and how to mend it.",
-            "Everything under `UsageError`, and `NotFoundError`, leaves with 2; the rest with 1.",
-            "",
-            "```",
-            tree,
-            "```",
-            "",
-        ]
-    )
+    return ERRORS.format(tree=(errors.__doc__ or "").split("\n\n", 1)[1].strip())
 
 
 def pages() -> dict[Path, str]:

@@ -27,7 +27,7 @@ def fill(page: Path) -> None:
         for block in blocks(page):
             verb, _, rest = block.asked.partition(" ")
             if verb.startswith("run"):
-                output = "".join(scratch.line(line).output for line in block.commands)
+                output = "".join(done.output for done in scratch.run(block))
             elif verb == "output" and "\n…\n" not in f"\n{block.text}":
                 fresh.append((block, output.replace(folder, HOME)))
             elif verb in ("json", "jsonl"):

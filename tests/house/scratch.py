@@ -18,6 +18,7 @@ import duckdb
 
 from amxwatch.cli.app import run
 from amxwatch.daemon import demo
+from tests.house.markdown import Block
 
 SHOP = """
 CREATE TABLE customer (
@@ -90,6 +91,13 @@ class Scratch:
             "NO_COLOR": "1",
             "TZ": "UTC",
         }
+
+    def run(self, block: Block) -> list[Done]:
+        """Run a block: each line of a shell's, or a Python program whole."""
+        if block.language != "python":
+            return [self.line(line) for line in block.commands]
+        (self.folder / "block.py").write_text(block.text, encoding="utf-8")
+        return [self.line("python3 block.py")]
 
     def line(self, line: str) -> Done:
         """Run one line. A plain call of amxwatch runs in this process, anything else in bash."""

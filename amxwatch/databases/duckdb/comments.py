@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import duckdb
+
 from amxwatch.core.catalog import ObjectRef, ObjectType
-from amxwatch.core.errors import StatementRefusedError
+from amxwatch.core.errors import DatabaseError, StatementRefusedError
 from amxwatch.databases.duckdb.file import QUERIES, Connection, DuckFile
 from amxwatch.databases.sampling import comment_on
 from amxwatch.ports.database import CommentTarget
@@ -36,6 +38,45 @@ class DuckCommenter:
             return _current(connection, {target.ref}).get(target.ref) or ""
 
         return await self._file.run(work, read_only=False)
+
+    async def execute_many(
+        self, rows: Sequence[tuple[CommentTarget, str | None]]
+    ) -> list[str | DatabaseError]:
+        """Open the file once, and read all comments back in one query."""
+        statements = [self._statement_or_refusal(target, text) for target, text in rows]
+
+        def work(connection: Connection) -> list[str | DatabaseError]:
+            refusals = [
+                each if isinstance(each, DatabaseError) else _run(connection, each)
+                for each in statements
+            ]
+            live = _current(connection, {target.ref for target, _ in rows})
+            return [
+                refusal or live.get(target.ref) or ""
+                for refusal, (target, _) in zip(refusals, rows, strict=True)
+            ]
+
+        try:
+            return await self._file.run(work, read_only=False)
+        except DatabaseError as error:
+            return [error] * len(rows)
+
+    def _statement_or_refusal(
+        self, target: CommentTarget, text: str | None
+    ) -> str | StatementRefusedError:
+        try:
+            return self.statement(target, text)
+        except StatementRefusedError as error:
+            return error
+
+
+def _run(connection: Connection, statement: str) -> StatementRefusedError | None:
+    """Run one statement; returns why DuckDB refused it, if it did."""
+    try:
+        connection.execute(statement)
+    except duckdb.Error as error:
+        return StatementRefusedError(" ".join(str(error).split()))
+    return None
 
 
 def _current(connection: Connection, wanted: set[ObjectRef]) -> dict[ObjectRef, str | None]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from amxwatch.core.catalog import ObjectRef, ObjectType
-from amxwatch.core.errors import StatementRefusedError
+from amxwatch.core.errors import DatabaseError, StatementRefusedError
+from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.postgres.connection import QUERIES, Connection, Session
 from amxwatch.databases.sampling import refuse_unwritable
 from amxwatch.ports.database import CommentTarget
@@ -51,6 +52,11 @@ class PostgresCommenter:
             return self._current(connection, [target.ref]).get(target.ref) or ""
 
         return await self._session.run(work)
+
+    async def execute_many(
+        self, rows: Sequence[tuple[CommentTarget, str | None]]
+    ) -> list[str | DatabaseError]:
+        return await one_by_one(self.execute, rows)
 
     def _current(
         self, connection: Connection, refs: Sequence[ObjectRef]

@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 
 from amxwatch.core.catalog import Catalog, ObjectRef, Table
-from amxwatch.core.errors import StatementRefusedError
+from amxwatch.core.errors import DatabaseError, StatementRefusedError
 from amxwatch.core.sample import Sample
+from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.sql_folder import dialects
 from amxwatch.databases.sql_folder.comments import CommentsFile, comment_statement
 from amxwatch.databases.sql_folder.reading import FolderReading
@@ -112,6 +113,11 @@ class SqlFolder:
                 f"{target.ref} cannot be described in SQL files"
             )
         return await self._run(lambda: self._write(target.ref, statement, text))
+
+    async def execute_many(
+        self, rows: Sequence[tuple[CommentTarget, str | None]]
+    ) -> list[str | DatabaseError]:
+        return await one_by_one(self.execute, rows)
 
     def _write(self, ref: ObjectRef, statement: str, text: str | None) -> str:
         with self._comments.turn():

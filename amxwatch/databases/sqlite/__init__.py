@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amxwatch.core.catalog import ObjectRef
-from amxwatch.core.errors import StatementRefusedError
+from amxwatch.core.errors import DatabaseError, StatementRefusedError
 from amxwatch.databases import ConnectOptions, file_of
+from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.sampling import comment_on
 from amxwatch.databases.sqlite.file import SqliteFile
 from amxwatch.databases.sqlite.reader import SqliteReader
@@ -60,3 +61,8 @@ class SqliteCommenter:
             f"SQLite has no comments, so {target.ref} cannot hold one; "
             "export the statements and keep them beside the schema"
         )
+
+    async def execute_many(
+        self, rows: Sequence[tuple[CommentTarget, str | None]]
+    ) -> list[str | DatabaseError]:
+        return await one_by_one(self.execute, rows)
