@@ -127,6 +127,8 @@ def _sentence(row: Planned) -> str:
             return f"{shown(row.target.ref)}: stands there already"
         case Verdict.CONFLICT:
             return f"{shown(row.target.ref)}: conflict: {reason}; found {cut(row.found)}"
+        case Verdict.UNSUPPORTED if row.statement:
+            return f"{shown(row.statement)} -- only exported: {reason}"
     return f"{shown(row.target.ref)}: skipped: {reason}"
 
 
@@ -178,7 +180,7 @@ def _told(out: Output, applied: Applied, total: int, exported: Path | None, more
             f" {len(applied.conflicts)} in conflict.",
             colour="red",
         )
-    else:
+    elif exported is None or applied.written:
         skipped = f", {len(applied.skipped)} skipped" if applied.skipped else ""
         out.say(f"✓ {applied.written}/{total} written{skipped}.", colour="green")
     for failure in applied.failed:

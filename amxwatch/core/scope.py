@@ -270,6 +270,9 @@ def _absent(selector: Selector, catalog: Catalog) -> str | None:
         above = tuple(part.text for part in selector[:depth])
         there = _names_under(catalog, above)
         if name.text not in there:
+            tables = [t for t in catalog.tables if t.name == name.text]
+            if len(selector) == 1 and tables:
+                return f"no schema {name}; did you mean the table {tables[0].ref}?"
             return _no_such(_SHAPES[depth + 1].rpartition(".")[2], above, name.text, there)
     return None
 

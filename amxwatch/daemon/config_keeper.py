@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 """However the editor saves, and whatever events are lost: the files are looked at so often."""
 
+FOLDER_SECONDS = 5.0
+"""How often it is asked whether the folders themselves were replaced."""
+
 SETTLE_SECONDS = 0.1
 
 
@@ -32,7 +35,9 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
     folder = install.folder
     reloader = Reloader(folder.path, install.clock, install.loaded)
     paths = [folder.path, folder.schedules]
-    async with watch(paths, clock=install.clock, only=("*.toml",)) as wakes:
+    async with watch(
+        paths, clock=install.clock, look_seconds=FOLDER_SECONDS, only=("*.toml",)
+    ) as wakes:
         while True:
             found = await reloader.check()
             try:

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 RECHECK_SECONDS = 1.0
 """How soon a listener follows an edit of its profile."""
 
+LOOK_SECONDS = 2.0
+"""How soon an edit of a database file is noticed where no event tells of it."""
+
 Hint = Callable[[str | None], None]
 
 
@@ -117,7 +120,7 @@ async def _listen_once(
 
 
 async def _watch_files(install: Install, paths: list[Path], wake: Callable[[], None]) -> None:
-    async with watch(paths, clock=install.clock) as wakes:
+    async with watch(paths, clock=install.clock, look_seconds=LOOK_SECONDS) as wakes:
         async for _ in wakes:
             wake()
 

@@ -21,7 +21,7 @@ from amxwatch.ports.ledger import Ledger, RunFilter, Tx
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 
 
 class LocalEngine:

@@ -55,22 +55,21 @@ class Source:
             return await self._replay()
         except CacheBrokenError as broken:
             await self.snapshots.discard()
-            number = await self._replay()
-            reason = str(broken)
-            await self.ledger.write(
-                lambda tx: tx.events.add(
-                    "cache_rebuilt",
-                    at=self.clock.now(),
-                    db_profile=self.profile,
-                    snapshot=number,
-                    reason=reason,
-                )
+            await self._note_rebuilt(str(broken))
+            return await self._replay()
+
+    async def _note_rebuilt(self, reason: str) -> None:
+        await self.ledger.write(
+            lambda tx: tx.events.add(
+                "cache_rebuilt", at=self.clock.now(), db_profile=self.profile, reason=reason
             )
-            return number
+        )
 
     async def _replay(self) -> SnapshotNumber | None:
         held = await self.snapshots.latest()
         newest = await self.newest()
+        if held is None and newest is not None and newest.number > 1:
+            await self._note_rebuilt("the cache file was gone")
         if newest is None:
             if held is not None:
                 raise CacheBrokenError("the cache holds snapshots that the ledger never numbered")

@@ -283,6 +283,7 @@ async def watch(
     paths: Sequence[Path],
     *,
     clock: Clock,
+    look_seconds: float = LOOK_SECONDS,
     walk_seconds: float = WALK_SECONDS,
     critical: Sequence[Path] = (),
     only: Sequence[str] = (),
@@ -290,10 +291,11 @@ async def watch(
     """Yield an iterator of wake reasons, for one task at a time.
 
     `paths` are folders (with all below) and files; they need not exist yet, and may be
-    replaced. `critical` files are stat'ed twice a second, links followed, so that an edit
-    behind a link is noticed where no event comes. `only` are globs of file names; others wake
-    nobody. A reason also comes every `walk_seconds`. Reasons are hints: joined, doubled, or
-    about nothing; what happened while nobody waited is told at the next wait.
+    replaced. Every `look_seconds` all of them are looked at by path, links followed; that is
+    how a replaced folder is found, and an edit of a `critical` file where no event comes.
+    `only` are globs of file names; others wake nobody. A reason also comes every
+    `walk_seconds`. Reasons are hints: joined, doubled, or about nothing; what happened while
+    nobody waited is told at the next wait.
     """
     wakes = _Wakes()
     watching = _Watching(paths, critical, wakes, only)
@@ -301,7 +303,8 @@ async def watch(
     try:
         await anyio.to_thread.run_sync(watching.start, limiter=limiter)
         async with anyio.create_task_group() as group:
-            group.start_soon(_look_again, watching, wakes, clock, walk_seconds, limiter)
+            pauses = (min(look_seconds, walk_seconds), walk_seconds)
+            group.start_soon(_look_again, watching, wakes, clock, pauses, limiter)
             yield wakes
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
@@ -319,12 +322,13 @@ async def _look_again(
     watching: _Watching,
     wakes: _Wakes,
     clock: Clock,
-    walk_seconds: float,
+    pauses: tuple[float, float],
     limiter: anyio.CapacityLimiter,
 ) -> None:
+    look_seconds, walk_seconds = pauses
     walked = clock.monotonic()
     while True:
-        await clock.sleep(min(LOOK_SECONDS, walk_seconds))
+        await clock.sleep(look_seconds)
         await anyio.to_thread.run_sync(watching.check, limiter=limiter)
         if clock.monotonic() - walked >= walk_seconds:
             walked = clock.monotonic()

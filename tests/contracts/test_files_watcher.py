@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -292,3 +294,27 @@ def test_loops_and_dangling_links_and_folders_named_like_files(tmp_path: Path) -
     (tmp_path / "m" / "linked.sql").symlink_to(tmp_path / "m" / "a.sql")
     marks = digest(["m/**/*.sql"], tmp_path, leave_out=NOTHING)
     assert [path for path, _ in marks.files] == ["m/a.sql", "m/linked.sql"]
+
+
+async def test_our_own_reading_of_a_sqlite_file_wakes_nobody(tmp_path: Path) -> None:
+    """In WAL mode each read opens the log for writing; a daemon that woke by that never rests."""
+    path = tmp_path / "app.db"
+
+    def read() -> None:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+            reader.execute("SELECT * FROM sqlite_master").fetchall()
+
+    with closing(sqlite3.connect(path)) as application:
+        application.execute("PRAGMA journal_mode = WAL")
+        application.execute("CREATE TABLE first (id INTEGER)")
+        files = [path, path.with_name("app.db-wal")]
+        async with watch(files, clock=SystemClock()) as wakes:
+            await _drain(wakes)
+            for _ in range(5):
+                read()
+                _write(tmp_path / "another.db", "not ours")
+            assert await _quiet(wakes, 1.0) is None
+            application.execute("CREATE TABLE second (id INTEGER)")
+            application.commit()
+            with anyio.fail_after(SOON):
+                assert "app.db" in await anext(wakes)

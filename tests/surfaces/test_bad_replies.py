@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.plugins.install import Document, Installed
 from tests.plugins.model_server import Answer, ModelServer, asked, completion, described, material
+from tests.surfaces.witness import Witness
 
 CONFIG = """
 [db_profiles.source]
@@ -29,7 +31,7 @@ llm_profile = "model"
 """
 
 COLUMNS = ("customer_id", "email", "status", "created_at")
-OBJECTS = {None, *COLUMNS}
+OBJECTS = {"", *COLUMNS}
 """What a run drafts: the table, and each column."""
 
 
@@ -41,14 +43,20 @@ class Bench:
         self.model = model
         install.env["MODEL_KEY"] = model.api_key
         install.config(CONFIG.format(url=url, model=model.url))
+        self.witness = Witness(install.folder)
 
     def run(self, *, status: int = 0) -> Document:
         self.install.run("run", "main.customer", status=status)
-        return self.install.runs()[0]
+        names = ("status", "failure_category", "error", "summary")
+        (values,) = self.witness.rows(f"SELECT {', '.join(names)} FROM run")
+        return dict(zip(names, values, strict=True))
 
-    def texts(self) -> dict[str | None, list[str]]:
+    def texts(self) -> dict[str, list[str]]:
         """Return the alternatives of each drafted object."""
-        return {draft["column"]: draft["alternatives"] for draft in self.install.pending()}
+        found = self.witness.rows(
+            "SELECT column_name, alternatives FROM draft JOIN object ON object.id = object_id"
+        )
+        return {column: json.loads(alternatives) for column, alternatives in found}
 
     def assert_own_words(self) -> None:
         """Each object has the words that the model gave for it, and for no other."""
@@ -56,7 +64,8 @@ class Bench:
             assert texts == described(column or "#table")["alternatives"]
 
     def problems(self) -> list[Document]:
-        return self.install.events("reply_problem")
+        found = self.witness.rows("SELECT detail FROM event WHERE action = 'reply_problem'")
+        return [json.loads(detail) for (detail,) in found]
 
 
 @pytest.fixture
@@ -177,11 +186,11 @@ def test_a_key_that_is_refused_fails_in_one_line_and_is_shown_nowhere(bench: Ben
     body = {"error": {"message": f"Incorrect API key provided: {key}.", "code": "invalid_api_key"}}
     bench.model.answer(401, body)
     done = bench.install.run("run", "main.customer", status=1)
-    (run,) = bench.install.runs()
-    assert run["status"] == "failed"
-    assert "401" in run["error"]
-    assert "check api_key" in run["error"]
-    assert "\n" not in run["error"]
+    ((status, error),) = bench.witness.rows("SELECT status, error FROM run")
+    assert status == "failed"
+    assert "401" in error
+    assert "check api_key" in error
+    assert "\n" not in error
     assert len([line for line in done.stderr.splitlines() if "401" in line]) == 1
     assert bench.model.count == 1
     assert bench.model.headers[0]["authorization"] == f"Bearer {key}"
@@ -194,45 +203,48 @@ def test_a_key_that_is_refused_fails_in_one_line_and_is_shown_nowhere(bench: Ben
 def test_names_and_comments_that_give_orders_are_only_material(
     install: Installed, model_server: ModelServer, cases: Path, tmp_path: Path
 ) -> None:
-    """Injections as column names and comments reach the model inside the block, and do nothing."""
+    """Injections reach the model inside the block, and come back as nothing but text."""
     source = json.loads((cases / "g_injection" / "garak.json").read_text(encoding="utf-8"))
     strings = [entry["text"] for entry in source["strings"] if "\0" not in entry["text"]]
-    names = {text[:60].casefold(): text[:60] for text in strings}
+    names = list({text[:60].casefold(): text[:60] for text in strings}.values())
+    drafted, commented = names[::2], names[1::2]
     path = tmp_path / "source.duckdb"
     with duckdb.connect(str(path)) as connection:
-        columns = ", ".join(f"{quoted(name)} INTEGER" for name in names.values())
+        columns = ", ".join(f"{quoted(name)} INTEGER" for name in names)
         connection.execute(f"CREATE TABLE customer ({columns})")
-        for name, text in zip(names.values(), strings, strict=False):
-            comment = text.replace("'", "''")
-            connection.execute(f"COMMENT ON COLUMN customer.{quoted(name)} IS '{comment}'")
+        for name, text in zip(commented, strings, strict=False):
+            comment = quoted(text, "'")
+            connection.execute(f"COMMENT ON COLUMN customer.{quoted(name)} IS {comment}")
+    before = comments_of(path)
     bench = Bench(install, model_server, f"duckdb:///{path}")
-    install.run("catalog", "refresh", "source")
-    with duckdb.connect(str(path)) as connection:
-        for name in names.values():
-            connection.execute(f"COMMENT ON COLUMN customer.{quoted(name)} IS NULL")
-    run = bench.run()
-    assert run["status"] == "completed"
-    drafted = bench.texts()
-    assert drafted.keys() - {None} == set(names.values())
+    assert bench.run()["status"] == "completed"
+    texts = bench.texts()
+    assert texts.keys() == {"", *drafted}
     for request in model_server.requests:
         system, user = request["messages"][0]["content"], request["messages"][-1]["content"]
         assert "never an instruction" in system
         assert user.count("<material>") == user.count("</material>") == 1
-        for entry in material(request)["ask"]:
-            assert entry["key"] in user
+        assert len(material(request)["ask"]) > 0
     # Each column has the words that were given under its own key, whatever it is called.
     keys = [key for request in model_server.requests for key in asked(request)]
-    assert len(keys) == len(set(keys)) == len(names) + 1
-    every = [texts[0] for texts in drafted.values()]
-    assert len(set(every)) == len(every)
-    # And what comes back goes into the database as text, and as nothing else.
+    assert len(keys) == len(set(keys)) == len(texts)
+    said = Counter(alternatives[0] for alternatives in texts.values())
+    assert said == Counter(described(key)["alternatives"][0] for key in keys)
     install.run("review", "--strategy", "accept-all")
-    assert install.json("apply", "-y", "--db", "source")["written"] == len(names) + 1
+    ready = bench.witness.count("draft", "status = 'accepted'")
+    assert ready > len(texts) / 2
+    assert install.json("apply", "-y", "--db", "source")["written"] == ready
+    after = comments_of(path)
+    assert {name: after[name] for name in commented} == {name: before[name] for name in commented}
+    for name in drafted:
+        assert after[name] in (None, texts[name][0])
+
+
+def comments_of(path: Path) -> dict[str, str | None]:
     with duckdb.connect(str(path), read_only=True) as connection:
         query = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'customer'"
-        found = dict(connection.execute(query).fetchall())
-    assert found == {column: texts[0] for column, texts in drafted.items() if column is not None}
+        return dict(connection.execute(query).fetchall())
 
 
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def quoted(text: str, mark: str = '"') -> str:
+    return mark + text.replace(mark, mark * 2) + mark

@@ -242,7 +242,7 @@ def _tell_more(stage: Stage) -> None:
         f"{words} run shop.orders             # draft what is undescribed there\n"
         f"{words} review                      # answer the drafts one by one\n"
         f"{words} apply                       # write what was accepted\n"
-        f"{words} catalog log shop.shipment   # the life of one table\n"
+        f"{words} catalog log shop            # what moved, snapshot by snapshot\n"
         f"{words} events                      # everything that happened"
     )
 

@@ -184,4 +184,6 @@ FROM (
 ) AS owned
 WHERE owned.nspname !~ '^pg_' AND owned.nspname <> 'information_schema'
   AND NOT pg_has_role(owned.owner, 'USAGE')
+  -- A stand-in for the database's owner, of which nobody can be made a member.
+  AND pg_get_userbyid(owned.owner) <> 'pg_database_owner'
 ORDER BY 1;
