@@ -59,6 +59,11 @@ async def _accept(install: Install, loaded: Loaded) -> None:
     await install.apply(loaded)
     now = install.clock.now()
     warnings = list(loaded.warnings)
+    log.info(
+        "The config was taken: %s",
+        ", ".join(moved) or "nothing that matters moved",
+        extra={"action": "config_loaded"},
+    )
 
     def work(tx: Tx) -> None:
         tx.events.add("config_loaded", at=now, understood=moved, warnings=warnings)
@@ -69,6 +74,12 @@ async def _accept(install: Install, loaded: Loaded) -> None:
 async def _refuse(install: Install, error: ConfigError) -> None:
     now = install.clock.now()
     problems = [str(problem) for problem in error.problems]
+    for problem in problems:
+        log.warning(
+            "The config was not taken, the last good one stays in force: %s",
+            problem,
+            extra={"action": "config_rejected"},
+        )
     install.config_error = error
     await install.ledger.write(
         lambda tx: tx.events.add("config_rejected", at=now, problems=problems)

@@ -348,7 +348,7 @@ def test_between_a_written_comment_and_its_record(on_postgres: Scene) -> None:
             other.execute("DELETE FROM audit.hold")
             until(lambda: len(logged(other)) == 2, "the second comment")
             on_postgres.kill()
-    assert on_postgres.witness.count("draft", "status = 'writing'") == 1
+    assert on_postgres.witness.count("draft", "status = 'writing'") >= 1
     assert_written_once(on_postgres)
 
 
