@@ -45,7 +45,8 @@ async def apply_accepted(
     extra: Mapping[str, object] | None = None,
 ) -> int:
     """Plan, ask and write. `extra` is added to the JSON document."""
-    await settle_interrupted(source, desk.install.owner.is_dead)
+    owner = desk.install.owner
+    await settle_interrupted(source, owner.is_dead, owner=owner.name)
     rows = await apply.plan(source, run_id=run_id)
     more = dict(extra or {})
     if dry_run:

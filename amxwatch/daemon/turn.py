@@ -107,7 +107,7 @@ async def look_once(install: Install, name: str) -> Look | str:
             source = install.source(name)
             found = await look(source)
             if found.error is None and found.snapshot is not None:
-                await settle_interrupted(source, install.owner.is_dead)
+                await settle_interrupted(source, install.owner.is_dead, owner=install.owner.name)
             return found
     except TimeoutError:
         return f"looking took longer than {LOOK_SECONDS} s and was given up"

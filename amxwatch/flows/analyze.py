@@ -153,7 +153,7 @@ async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
             await accept(job.drafting.ledger, job.drafting.clock, draft.id)
     await job.context.check()
     # What an earlier life of this run was writing when it was killed is settled first.
-    await settle_interrupted(job.source, job.drafting.is_dead)
+    await settle_interrupted(job.source, job.drafting.is_dead, owner=job.drafting.owner)
     rows = await apply.plan(job.source, run_id=job.run.id)
     writable = [row for row in rows if row.verdict is not apply.Verdict.UNSUPPORTED]
     done = await apply.execute(job.source, writable, owner=job.drafting.owner)

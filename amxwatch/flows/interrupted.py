@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from amxwatch.core.draft import DraftEvent, DraftStatus
+from amxwatch.core.draft import Draft, DraftEvent, DraftStatus
 from amxwatch.flows.apply import Planned, Tally, Verdict, conflict, gone, move, targets_of, written
 from amxwatch.flows.source import Source
-from amxwatch.ports.ledger import DraftFilter
+from amxwatch.ports.ledger import DraftFilter, Tx
 
 
-async def settle_interrupted(source: Source, is_dead: Callable[[str], bool]) -> int:
+async def settle_interrupted(source: Source, is_dead: Callable[[str], bool], *, owner: str) -> int:
     """Settle the writes whose process died in between, by what the database says now.
 
     Returns how many were settled. A live comment that equals the text was written; one that
-    equals the old comment was not; anything else is someone else's, and a conflict.
+    equals the old comment was not; anything else is someone else's, and a conflict. Whoever
+    comes while another task of this process settles waits for it.
     """
+    async with source.settling:
+        orphans = await _taken_over(source, is_dead, owner)
+        if orphans:
+            await _settle(source, orphans)
+        return len(orphans)
+
+
+async def _taken_over(source: Source, is_dead: Callable[[str], bool], owner: str) -> list[Draft]:
+    """Take the writes of dead processes over, so that no two processes settle one."""
     which = DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=source.profile)
     writing = await source.ledger.read(lambda tx: tx.drafts.list(which))
-    orphans = [draft for draft in writing if draft.owner is None or is_dead(draft.owner)]
-    if not orphans:
-        return 0
+    dead = {draft.owner for draft in writing if draft.owner is None or is_dead(draft.owner)}
+    if not dead:
+        return []
+
+    def work(tx: Tx) -> list[Draft]:
+        orphans = [draft for draft in tx.drafts.list(which) if draft.owner in dead]
+        for draft in orphans:
+            tx.drafts.move(draft.id, DraftEvent.FAIL)
+        return [tx.drafts.move(draft.id, DraftEvent.INTEND, owner=owner) for draft in orphans]
+
+    return await source.ledger.write(work)
+
+
+async def _settle(source: Source, orphans: Sequence[Draft]) -> None:
     targets = await targets_of(source, orphans)
     live = await source.database.commenter.current(list(targets.values()))
     for draft in orphans:
@@ -44,4 +65,3 @@ async def settle_interrupted(source: Source, is_dead: Callable[[str], bool]) -> 
             await move(source, row, DraftEvent.FAIL, "comment_failed", error="interrupted")
         else:
             await conflict(source, row, Tally())
-    return len(orphans)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import anyio
+
 from amxwatch.core.catalog import Catalog, SnapshotNumber
 from amxwatch.core.change import Change, Moved, explain
 from amxwatch.core.errors import CacheBrokenError, NotFoundError
@@ -19,7 +21,8 @@ from amxwatch.ports.snapshots import Snapshots
 class Source:
     """What the flows need to look at, sample and comment one database.
 
-    `refresh` bounds how long an exact read may be put off while the gate stands still.
+    `refresh` bounds how long an exact read may be put off while the gate stands still. The lock
+    `settling` is held while the writes of a killed process are settled.
     """
 
     profile: str
@@ -29,6 +32,7 @@ class Source:
     clock: Clock
     ignore: tuple[str, ...] = ()
     refresh: timedelta = field(default=timedelta(minutes=15))
+    settling: anyio.Lock = field(default_factory=anyio.Lock)
     remember: Callable[[Catalog], None] | None = None
     """Tells a reader that keeps last good versions what was known before this process."""
     _reminded: set[str] = field(default_factory=set)

@@ -90,7 +90,7 @@ async def test_an_interrupted_write_is_settled_by_what_the_database_says(
     await world.ledger.write(lambda tx: tx.drafts.move(draft.id, DraftEvent.INTEND, owner="dead"))
     orders = replace(world.database.catalog.tables[0], comment=live)
     world.database.catalog = catalog(orders)
-    assert await settle_interrupted(world.source, lambda owner: owner == "dead") == 1
+    assert await settle_interrupted(world.source, lambda owner: owner == "dead", owner="me") == 1
     assert (await world.ledger.read(lambda tx: tx.drafts.get(draft.id))).status is status
     assert world.database.executed == []
 
@@ -99,7 +99,7 @@ async def test_a_write_of_a_living_process_is_left_to_it(world: World) -> None:
     await accepted(world)
     draft = (await world.drafts())[0]
     await world.ledger.write(lambda tx: tx.drafts.move(draft.id, DraftEvent.INTEND, owner="alive"))
-    assert await settle_interrupted(world.source, lambda _: False) == 0
+    assert await settle_interrupted(world.source, lambda _: False, owner="me") == 0
 
 
 async def test_undo_puts_back_what_was_there_unless_someone_changed_it(world: World) -> None:

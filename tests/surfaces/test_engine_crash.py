@@ -53,7 +53,7 @@ class Workshop:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, "nothing happened in time"
-            time.sleep(0.01)  # noqa: TID251 the workers are other processes, on real time
+            time.sleep(0.01)
 
     def stop(self) -> None:
         (self.folder / "stop").touch()
@@ -75,7 +75,7 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
 
 
 async def put(ledger: Ledger, count: int = 1) -> None:
-    now = datetime.now(UTC)  # noqa: TID251 the workers are on real time
+    now = datetime.now(UTC)
     runs = [a_run(f"run_{n + 1}", queued_at=now, not_before=now) for n in range(count)]
     await ledger.write(lambda tx: [tx.runs.put(run) for run in runs])
 
