@@ -294,16 +294,21 @@ async def _write(
 ) -> dict[int, str]:
     """Write some rows. A kill at any point is settled by `interrupted` from the live comments."""
     outcomes: dict[int, str] = {}
-    mine = await source.ledger.write(lambda tx: _intend(tx, rows, owner))
-    for row in rows:
-        if row.draft.id not in mine:
-            reason = "another process is writing it, or it was answered anew"
-            tally.skipped.append({"object": str(row.target.ref), "reason": reason})
-            outcomes[row.draft.id] = "skipped"
-    held = [row for row in rows if row.draft.id in mine]
-    results = await _statements(source, held)
-    for row, result in zip(held, results, strict=True):
-        outcomes[row.draft.id] = await _record(source, row, result, tally)
+    ours = {int(row.draft.id) for row in rows}
+    source.applying.update(ours)
+    try:
+        mine = await source.ledger.write(lambda tx: _intend(tx, rows, owner))
+        for row in rows:
+            if row.draft.id not in mine:
+                reason = "another process is writing it, or it was answered anew"
+                tally.skipped.append({"object": str(row.target.ref), "reason": reason})
+                outcomes[row.draft.id] = "skipped"
+        held = [row for row in rows if row.draft.id in mine]
+        results = await _statements(source, held)
+        for row, result in zip(held, results, strict=True):
+            outcomes[row.draft.id] = await _record(source, row, result, tally)
+    finally:
+        source.applying.difference_update(ours)
     return outcomes
 
 

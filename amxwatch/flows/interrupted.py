@@ -1,4 +1,4 @@
-"""Settle the writes that a killed process left between its intent and its record."""
+"""Settle the writes that a killed process or task left between its intent and its record."""
 
 from __future__ import annotations
 
@@ -26,15 +26,21 @@ async def settle_interrupted(source: Source, is_dead: Callable[[str], bool], *, 
 
 
 async def _taken_over(source: Source, is_dead: Callable[[str], bool], owner: str) -> list[Draft]:
-    """Take the writes of dead processes over, so that no two processes settle one."""
+    """Take writes that nobody will finish over, so that no two processes settle one."""
     which = DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=source.profile)
     writing = await source.ledger.read(lambda tx: tx.drafts.list(which))
     dead = {draft.owner for draft in writing if draft.owner is None or is_dead(draft.owner)}
-    if not dead:
+
+    def is_orphan(draft: Draft) -> bool:
+        # A task of ours that was cancelled in the middle of a write does not come back to it.
+        left = draft.owner == owner and draft.id not in source.applying
+        return left or draft.owner in dead
+
+    if not any(is_orphan(draft) for draft in writing):
         return []
 
     def work(tx: Tx) -> list[Draft]:
-        orphans = [draft for draft in tx.drafts.list(which) if draft.owner in dead]
+        orphans = [draft for draft in tx.drafts.list(which) if is_orphan(draft)]
         for draft in orphans:
             tx.drafts.move(draft.id, DraftEvent.FAIL)
         return [tx.drafts.move(draft.id, DraftEvent.INTEND, owner=owner) for draft in orphans]

@@ -33,6 +33,8 @@ class Source:
     ignore: tuple[str, ...] = ()
     refresh: timedelta = field(default=timedelta(minutes=15))
     settling: anyio.Lock = field(default_factory=anyio.Lock)
+    applying: set[int] = field(default_factory=set)
+    """Drafts that a task of this process is writing just now."""
     remember: Callable[[Catalog], None] | None = None
     """Tells a reader that keeps last good versions what was known before this process."""
     _reminded: set[str] = field(default_factory=set)

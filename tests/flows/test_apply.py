@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
+import anyio
 import pytest
 
 from amxwatch.core.catalog import ObjectType
 from amxwatch.core.draft import DraftEvent, DraftStatus
-from amxwatch.core.errors import DatabaseUnavailableError
+from amxwatch.core.errors import DatabaseError, DatabaseUnavailableError
 from amxwatch.core.run import RunId
 from amxwatch.flows import apply, review
 from amxwatch.flows.interrupted import settle_interrupted
@@ -100,6 +102,31 @@ async def test_a_write_of_a_living_process_is_left_to_it(world: World) -> None:
     draft = (await world.drafts())[0]
     await world.ledger.write(lambda tx: tx.drafts.move(draft.id, DraftEvent.INTEND, owner="alive"))
     assert await settle_interrupted(world.source, lambda _: False, owner="me") == 0
+
+
+async def test_a_write_that_was_cancelled_in_the_middle_is_settled_by_the_next_look(
+    world: World,
+) -> None:
+    await accepted(world)
+    rows = await apply.plan(world.source)
+    hanging = anyio.Event()
+
+    async def hang(*_: object) -> list[str | DatabaseError]:
+        hanging.set()
+        await anyio.sleep_forever()
+        return []
+
+    execute_many = world.database.execute_many
+    world.database.execute_many = hang  # type: ignore[method-assign]
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(apply.execute, world.source, rows, owner="me"))
+        await hanging.wait()
+        assert await settle_interrupted(world.source, lambda _: False, owner="me") == 0
+        group.cancel_scope.cancel()
+    world.database.execute_many = execute_many  # type: ignore[method-assign]
+    assert await settle_interrupted(world.source, lambda _: False, owner="me") == 2
+    done = await apply.execute(world.source, await apply.plan(world.source), owner="me")
+    assert done.written == 2
 
 
 async def test_undo_puts_back_what_was_there_unless_someone_changed_it(world: World) -> None:
