@@ -62,7 +62,7 @@ class View:
             isinstance(self.plan.trigger, At)
             and state is not None
             and state.last_due_at is not None
-            and state.trigger_hash == self.plan.trigger.hash()
+            and state.trigger_hash == self.plan.armed_mark
         )
 
     def next_fire_at(self, now: datetime) -> datetime | None:
@@ -80,7 +80,7 @@ class View:
             cap = timedelta(hours=trigger.cadence_cap_hours)
             last = state.last_change_run_at
             return max(now, last + cap) if last is not None else now
-        if state is None or state.trigger_hash != trigger.hash():
+        if state is None or state.trigger_hash != self.plan.armed_mark:
             return trigger.next_after(now, armed_at=now)
         since = state.last_due_at or state.armed_at
         return trigger.next_after(since, armed_at=state.armed_at)
@@ -238,7 +238,7 @@ async def show_next(name: str, count: int, after: str | None, desk: Desk) -> Non
     now = desk.install.clock.now()
     start = moment_of(after, "--after") if after else now
     state = view.state
-    armed_at = state.armed_at if state and state.trigger_hash == trigger.hash() else now
+    armed_at = state.armed_at if state and state.trigger_hash == plan.armed_mark else now
     due: list[datetime] = []
     while len(due) < count:
         found = trigger.next_after(due[-1] if due else start, armed_at=armed_at)

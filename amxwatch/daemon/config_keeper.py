@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import anyio
 
-from amxwatch.core.errors import ConfigError, StoreBusyError
+from amxwatch.core.errors import ConfigError, StoreError
 from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import Tx
 from amxwatch.settings.file import Loaded
@@ -46,8 +46,8 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
                     hint(None)
                 elif isinstance(found, ConfigError):
                     await _refuse(install, found)
-            except StoreBusyError as error:  # it is in force, though nothing could be written
-                log.warning(str(error), extra={"action": "store_busy"})
+            except StoreError as error:  # it is in force, though nothing could be written
+                log.warning(str(error), extra={"action": "store_failed"})
                 hint(None)
             pause = SETTLE_SECONDS if reloader.is_settling else LOOK_SECONDS
             with anyio.move_on_after(pause):

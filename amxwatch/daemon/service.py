@@ -16,7 +16,7 @@ from datetime import datetime
 import anyio
 from filelock import FileLock, Timeout
 
-from amxwatch.core.errors import StoreBusyError
+from amxwatch.core.errors import StoreBusyError, StoreError
 from amxwatch.core.run import RunStatus
 from amxwatch.daemon.config_keeper import keep_config
 from amxwatch.daemon.listeners import listen_to_all
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 3.0
 """How long running batches may take to end after SIGTERM; the whole stop stays under 5 s."""
+
+LEAVE_SECONDS = 4.3
+"""After this a signal ends the process even where a connection attempt still hangs."""
 
 BEAT_SECONDS = 10.0
 """The heartbeat is at least this frequent, also while runs go on."""
@@ -81,6 +84,7 @@ class Service:
         self._poll_seconds = poll_seconds
         self._wakes = Wakes()
         self._stopping = False
+        self._looping = anyio.CancelScope()
         self._cycle = 0
         self._started_at = install.clock.now()
         self._last_cycle: dict[str, object] | None = None
@@ -110,7 +114,8 @@ class Service:
                         self.install.engine.work, self.install.handler(), self.install.slots
                     )
                     group.start_soon(listen_to_all, self.install, self._wakes.hint)
-                    await self._loop()
+                    with self._looping:
+                        await self._loop()
                     await self._drain()
                     group.cancel_scope.cancel()
             finally:
@@ -146,15 +151,22 @@ class Service:
                     return
             elif turn.is_news:
                 self._report(turn)
-            look_at = turn.look_at
+            look_at = self._next_due(turn, look_at, is_partial=bool(hinted) and not polling)
             await self._rest(next_poll, look_at)
+
+    def _next_due(self, turn: Turn, known: datetime | None, *, is_partial: bool) -> datetime | None:
+        """A turn over hinted profiles alone says nothing of the others: their times stand."""
+        times = [turn.look_at]
+        if is_partial and known is not None and known > self.install.clock.now():
+            times.append(known)
+        return min((time for time in times if time is not None), default=None)
 
     async def _turn(self, profiles: set[str] | None) -> Turn:
         # A turn that was woken by a due time alone looks at every source too: settling needs
         # a second look, and the gate is cheap.
         try:
             return await take(self.install, profiles=profiles or None, only=self.only)
-        except StoreBusyError as error:  # the next turn tries again
+        except StoreError as error:  # busy, or a full disk: the next turn tries again
             return Turn(ok=False, results=(), errors=(str(error),))
 
     def _report(self, turn: Turn) -> None:
@@ -187,15 +199,33 @@ class Service:
         await self.install.engine.stop(STOP_SECONDS)
 
     async def _has_open_runs(self) -> bool:
-        which = RunFilter(statuses=frozenset({RunStatus.QUEUED, RunStatus.RUNNING}), limit=1)
-        return bool(await self.install.ledger.read(lambda tx: tx.runs.list(which)))
+        """Whether a run that this daemon can end is not ended yet."""
+        which = RunFilter(statuses=frozenset({RunStatus.QUEUED, RunStatus.RUNNING}))
+        now, me = self.install.clock.now(), self.install.owner.name
+        runs = await self.install.ledger.read(lambda tx: tx.runs.list(which))
+        return any(
+            run.not_before <= now and run.owner in (None, me) and run.reserved_for in (None, me)
+            for run in runs
+        )
 
     async def _on_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for received in signals:
                 log.info("Stopping", extra={"action": "daemon_stopping", "signal": received.name})
                 self._stopping = True
-                self._wakes.hint(None)
+                self._looping.cancel()
+                await self._leave_anyway()
+
+    async def _leave_anyway(self) -> None:
+        """End the process where a driver does not let go; recovery settles what is left.
+
+        Cancelled when the service has stopped in good order, which is nearly always.
+        """
+        await self.install.clock.sleep(LEAVE_SECONDS)
+        log.warning("Leaving without waiting any longer", extra={"action": "daemon_left"})
+        await self._beat(stopped=True)
+        logging.shutdown()
+        os._exit(0)
 
     # -- heartbeat ---------------------------------------------------------------------------
 
@@ -204,8 +234,8 @@ class Service:
             await self.install.clock.sleep(min(BEAT_SECONDS, self.poll_seconds))
             try:
                 await self._beat()
-            except StoreBusyError as error:  # the next beat tries again
-                log.warning(str(error), extra={"action": "store_busy"})
+            except StoreError as error:  # the next beat tries again
+                log.warning(str(error), extra={"action": "store_failed"})
 
     async def _beat(self, *, stopped: bool = False) -> None:
         now = self.install.clock.now()

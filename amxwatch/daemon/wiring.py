@@ -66,6 +66,9 @@ class Install:
         self._sources: dict[str, tuple[DbProfile, Source]] = {}
         self._providers: dict[str, tuple[LlmProfile, Provider]] = {}
         self._retired: list[Database | Provider] = []
+        # By profile: they outlive an edit of it, as a run that goes on does.
+        self._applying: dict[str, set[int]] = {}
+        self._settling: dict[str, anyio.Lock] = {}
 
     @property
     def settings(self) -> Settings:
@@ -78,13 +81,13 @@ class Install:
         keeps the parts it has; the edit holds from the next run.
         """
         self.loaded, self.config_error = loaded, None
-        await self.remember_config()
         for name, (made_from, _) in list(self._sources.items()):
             if self.settings.db_profiles.get(name) != made_from:
                 self._retired.append(self._sources.pop(name)[1].database)
         for name, (made_of, _) in list(self._providers.items()):
             if self.settings.llm_profiles.get(name) != made_of:
                 self._retired.append(self._providers.pop(name)[1])
+        await self.remember_config()
 
     async def remember_config(self) -> None:
         """Store the config in force as the last good one, where it is news."""
@@ -113,6 +116,8 @@ class Install:
             profile=profile.name,
             database=database,
             remember=getattr(database, "remember", None),
+            applying=self._applying.setdefault(profile.name, set()),
+            settling=self._settling.setdefault(profile.name, anyio.Lock()),
             snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
             ledger=self.ledger,
             clock=self.clock,

@@ -10,7 +10,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
-from amxwatch.core.errors import StoreBusyError, StoreError
+from amxwatch.core.errors import StoreError
 from amxwatch.core.run import Run, RunId, RunStatus, Slots
 from amxwatch.engines.execute import Executor, Settled
 from amxwatch.engines.owner import Owner
@@ -117,8 +117,8 @@ class LocalEngine:
                     return
                 self._hold(run)
                 group.start_soon(self._execute, run, handler)
-        except StoreBusyError as error:  # the next look tries again
-            log.warning(str(error), extra={"action": "store_busy"})
+        except StoreError as error:  # busy, or a full disk: the next look tries again
+            log.warning(str(error), extra={"action": "store_failed"})
 
     def _hold(self, run: Run) -> None:
         # Before its task starts, so that a stop in between reaches it.

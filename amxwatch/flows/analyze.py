@@ -7,12 +7,13 @@ builds the same requests, finds their recorded replies, and pays for none of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import anyio
 
 from amxwatch.core.catalog import Catalog
 from amxwatch.core.draft import Band, Draft, DraftStatus, NewDraft
-from amxwatch.core.errors import ProviderError, RunReleasedError
+from amxwatch.core.errors import ProviderError, RunReleasedError, TransitionError
 from amxwatch.core.evidence import surroundings
 from amxwatch.core.run import Outcome
 from amxwatch.core.selection import TableWork
@@ -150,7 +151,8 @@ async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
     """Accept what needs no person, and write it back. Flagged and `low` drafts stay queued."""
     for draft in drafts:
         if draft.status is DraftStatus.PENDING and is_automatic(draft):
-            await accept(job.drafting.ledger, job.drafting.clock, draft.id)
+            with suppress(TransitionError):  # a person was quicker; their word stands
+                await accept(job.drafting.ledger, job.drafting.clock, draft.id)
     await job.context.check()
     # What an earlier life of this run was writing when it was killed is settled first.
     await settle_interrupted(job.source, job.drafting.is_dead, owner=job.drafting.owner)

@@ -265,11 +265,15 @@ async def _chunk(source: Source, rows: Sequence[Planned], owner: str, tally: Tal
 
 async def _left(source: Source, row: Planned, tally: Tally) -> str:
     """Settle a row that is not written."""
-    if row.verdict is Verdict.CONFLICT:
-        return await conflict(source, row, tally)
-    if row.verdict is Verdict.GONE:
-        await move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
-    elif row.statement:
+    try:
+        if row.verdict is Verdict.CONFLICT:
+            return await conflict(source, row, tally)
+        if row.verdict is Verdict.GONE:
+            await move(source, row, DraftEvent.WITHDRAW, "draft_withdrawn")
+    except TransitionError as error:  # another process was quicker; its word stands
+        tally.skipped.append({"object": str(row.target.ref), "reason": str(error)})
+        return "skipped"
+    if row.verdict is Verdict.UNSUPPORTED and row.statement:
         tally.statements.append(row.statement)
     tally.skipped.append({"object": str(row.target.ref), "reason": row.reason or row.verdict})
     return "skipped"
@@ -282,7 +286,16 @@ def _failed(row: Planned, error: str, tally: Tally) -> str:
 
 async def conflict(source: Source, row: Planned, tally: Tally) -> str:
     """Nothing is written; the draft goes back to review, now over the comment that stands."""
-    await move(source, row, DraftEvent.CONFLICT, "comment_conflict", base_comment=row.found)
+    # Flagged, so that no bulk answer ever replaces what a person wrote.
+    flags = tuple(sorted({*row.draft.flags, "person_comment"}))
+    await move(
+        source,
+        row,
+        DraftEvent.CONFLICT,
+        "comment_conflict",
+        base_comment=row.found,
+        flags=flags,
+    )
     tally.conflicts.append(
         {"object": str(row.target.ref), "expected": row.expected, "found": row.found}
     )
@@ -316,6 +329,8 @@ def _intend(tx: Tx, rows: Sequence[Planned], owner: str) -> set[int]:
     """Note the intent to write each row; returns the drafts that are ours to write."""
     mine = set()
     for row in rows:
+        if tx.drafts.get(row.draft.id).text != row.text:
+            continue  # answered anew since the plan was made
         try:
             tx.drafts.move(row.draft.id, DraftEvent.INTEND, owner=owner)
         except TransitionError:
@@ -394,7 +409,7 @@ async def written(source: Source, row: Planned, back: str) -> None:
 
 
 async def move(
-    source: Source, row: Planned, event: DraftEvent, action: str, **values: str | None
+    source: Source, row: Planned, event: DraftEvent, action: str, **values: object
 ) -> None:
     """Make a draft's move and say so in the trail, in one transaction."""
 

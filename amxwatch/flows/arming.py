@@ -33,21 +33,24 @@ async def armed(firing: Firing, *, files_mark: str | None) -> ScheduleState | No
             fresh = ScheduleState(
                 name=plan.name,
                 armed_at=now,
-                trigger_hash=plan.trigger.hash(),
+                trigger_hash=plan.armed_mark,
                 scope=scope,
                 watermark=start,
                 files_mark=files_mark,
             )
             return _arm(tx, fresh, now, reason="first seen")
         edited = _rescoped(state, scope, number)
-        if edited.trigger_hash != plan.trigger.hash():
-            return _arm(tx, _rearmed(edited, plan, now, files_mark), now, reason="trigger edited")
+        if edited.trigger_hash != plan.armed_mark:
+            again = _rearmed(edited, plan, now, files_mark)
+            if edited.trigger_hash.rpartition("\n")[2] != plan.db_profile:
+                again = _elsewhere(again, plan, number)
+            return _arm(tx, again, now, reason="edited")
         if edited != state:
             tx.schedules.put(edited)
         return edited
 
     known = await firing.source.ledger.read(lambda tx: tx.schedules.get(plan.name))
-    if known is not None and known.scope == scope and known.trigger_hash == plan.trigger.hash():
+    if known is not None and known.scope == scope and known.trigger_hash == plan.armed_mark:
         return known
     return await firing.source.ledger.write(work)
 
@@ -65,7 +68,7 @@ def _rearmed(
     return replace(
         state,
         armed_at=now,
-        trigger_hash=plan.trigger.hash(),
+        trigger_hash=plan.armed_mark,
         last_due_at=None,
         missed_due_at=None,
         cancelled=False,
@@ -76,6 +79,15 @@ def _rearmed(
     )
 
 
+def _elsewhere(
+    state: ScheduleState, plan: Schedule, newest: SnapshotNumber | None
+) -> ScheduleState:
+    """Another db profile has another log of snapshots: start from its newest one."""
+    initial = isinstance(plan.trigger, CatalogChange) and plan.trigger.initial_run
+    start = None if initial else newest
+    return replace(state, watermark=start, former_scope=None, scope_since=None)
+
+
 def _rescoped(state: ScheduleState, scope: str, newest: SnapshotNumber | None) -> ScheduleState:
     if state.scope == scope:
         return state
@@ -83,5 +95,5 @@ def _rescoped(state: ScheduleState, scope: str, newest: SnapshotNumber | None) -
         state,
         scope=scope,
         former_scope=state.former_scope or state.scope,
-        scope_since=newest,
+        scope_since=newest if state.former_scope is None else state.scope_since,
     )

@@ -21,7 +21,8 @@ async def on_change(
 ) -> Dispatched:
     """Fire when the diff from the watermark has settled and nothing holds it back."""
     newest = await firing.source.newest()
-    if newest is None or (state.watermark == newest.number and state.settle_mark is None):
+    is_served = state.watermark == newest.number if newest else True
+    if newest is None or (is_served and not state.settle_mark and not state.former_scope):
         return Dispatched(schedule=state.name, action="idle", status="pending")
     if open_run is not None:
         return busy(open_run)
@@ -118,9 +119,11 @@ async def _fire(
     flood = found.flood if found else None
 
     def work(tx: Tx) -> Run | None:
+        current = tx.schedules.get(state.name) or state
+        if _position(current) != _position(state):
+            return None  # another process, or the end of a run, was quicker
         if not put(tx, run, firing.now):
             return None
-        current = tx.schedules.get(state.name) or state
         tx.schedules.put(
             replace(
                 current,
@@ -145,6 +148,11 @@ async def _fire(
     if made.status is RunStatus.BLOCKED:
         return blocked(made)
     return Dispatched(schedule=state.name, action="fire", run_id=made.id, status=made.status)
+
+
+def _position(state: ScheduleState) -> tuple[object, ...]:
+    """Return what a firing was decided from."""
+    return (state.watermark, state.files_mark, state.last_run_id, state.paused)
 
 
 def _held_back(tx: Tx, run: Run, why: str, now: datetime) -> Run:

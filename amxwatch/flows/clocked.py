@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from amxwatch.core.run import Run, RunStatus, RunTrigger
 from amxwatch.core.schedule import ScheduleState
-from amxwatch.flows.firing import Dispatched, Firing, put
+from amxwatch.flows.firing import Dispatched, Firing, busy, put
 from amxwatch.flows.pending import pending
 from amxwatch.ports.ledger import Tx
 from amxwatch.settings.schema import Schedule
@@ -34,6 +34,8 @@ async def on_clock(
             status="missed" if state.missed_due_at else "pending",
             look_at=_next_start(trigger, state, plan.name, newest or now),
         )
+    if open_run is not None and plan.skip_if_running and plan.catch_up_policy == "all":
+        return busy(open_run)  # nothing is passed over: it follows when the run has ended
     if open_run is not None and plan.skip_if_running:
         return await _passed_over(firing, state, newest, f"run {open_run.id} is still going on")
     wanted = _caught_up(plan, trigger, state, since, newest, now)
@@ -85,15 +87,18 @@ async def _has_changed(firing: Firing, state: ScheduleState) -> bool:
 async def _passed_over(
     firing: Firing, state: ScheduleState, due: datetime, reason: str
 ) -> Dispatched:
-    await firing.source.ledger.write(
-        lambda tx: tx.schedules.put(replace(state, last_due_at=due, skip_reason=reason))
-    )
+    def work(tx: Tx) -> None:
+        current = tx.schedules.get(state.name) or state
+        tx.schedules.put(replace(current, last_due_at=due, skip_reason=reason))
+
+    await firing.source.ledger.write(work)
     return Dispatched(schedule=state.name, action="skip", status="pending", skip_reason=reason)
 
 
 async def _missed(firing: Firing, state: ScheduleState, due: datetime) -> Dispatched:
     def work(tx: Tx) -> None:
-        tx.schedules.put(replace(state, last_due_at=due, missed_due_at=due))
+        current = tx.schedules.get(state.name) or state
+        tx.schedules.put(replace(current, last_due_at=due, missed_due_at=due))
         tx.events.add("schedule_missed", at=firing.now, schedule=state.name, due_at=due.isoformat())
 
     await firing.source.ledger.write(work)

@@ -51,6 +51,11 @@ def _passed(state: ScheduleState, run: Run) -> ScheduleState:
         return state
     if run.trigger is RunTrigger.MANUAL:
         return state
+    if state.trigger_hash.rpartition("\n")[2] != run.db_profile:
+        return state  # the schedule watches another database by now
+    if run.scope != state.scope:
+        # The scope was edited meanwhile: what only the new one covers is still to be served.
+        return replace(state, watermark=run.to_snapshot)
     return served(state, run.to_snapshot)
 
 

@@ -12,7 +12,7 @@ from amxwatch.core.catalog import Catalog, ObjectId, ObjectRef, SnapshotNumber
 from amxwatch.core.change import Change, ChangeKind, Delta, former_ref
 from amxwatch.core.draft import TRANSITIONS, DraftEvent, DraftStatus
 from amxwatch.core.errors import DatabaseError, StoreBusyError
-from amxwatch.core.retry import backoff
+from amxwatch.core.retry import CAP, backoff
 from amxwatch.core.scope import filter_catalog
 from amxwatch.flows.source import Source
 from amxwatch.ports.ledger import DraftFilter, SourceState, Tx
@@ -43,19 +43,35 @@ async def look(source: Source, *, exact: bool = False) -> Look:
     """
     now = source.clock.now()
     state = await source.ledger.read(lambda tx: tx.sources.get(source.profile))
-    if not exact and state.retry_at is not None and now < state.retry_at:
+    if not exact and state.retry_at is not None and now < state.retry_at <= now + CAP:
         return Look(profile=source.profile, snapshot=await _number(source), error=state.error)
     try:
         gate = await source.database.reader.gate()
         if not exact and _stands_still(state, gate, now, source.refresh):
             return Look(profile=source.profile, snapshot=await _number(source))
-        catalog = filter_catalog(await source.read(), source.ignore)
+        gate, catalog = await _read(source, gate)
     except DatabaseError as error:
         await _note_failure(source, state, str(error), now)
         return Look(profile=source.profile, snapshot=await _number(source), error=str(error))
     number, changes = await _record(source, catalog)
     await _note_success(source, state, gate, catalog, now)
     return Look(profile=source.profile, snapshot=number, changes=changes, read=True)
+
+
+async def _read(source: Source, gate: str) -> tuple[str, Catalog]:
+    """Read the catalog; once more where a newer snapshot was taken meanwhile.
+
+    An older read that is numbered after a newer one would undo it.
+    """
+    for _ in range(APPEND_TRIES):
+        before = await _number(source)
+        catalog = filter_catalog(await source.read(), source.ignore)
+        if await _number(source) == before:
+            return gate, catalog
+        gate = await source.database.reader.gate()
+    raise StoreBusyError(
+        f"other processes kept taking snapshots of {source.profile}; this look gave way to them"
+    )
 
 
 async def _number(source: Source) -> SnapshotNumber | None:

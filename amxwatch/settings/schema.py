@@ -238,6 +238,11 @@ class Schedule(Table):
         return self.catch_up or ("none" if self.trigger.type == "at" else "once")
 
     @property
+    def armed_mark(self) -> str:
+        """What a schedule is armed by; when it moves, it is armed again. Ends in the profile."""
+        return f"{self.trigger.hash()}\n{self.db_profile}"
+
+    @property
     def reason(self) -> str:
         return self.trigger_reason or f"schedule:{self.name}"
 
