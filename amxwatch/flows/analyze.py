@@ -112,6 +112,8 @@ async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> A
         for table in work:
             if table.refs:
                 group.start_soon(one, table)
+    if asker.tally.stopped is not None:
+        raise asker.tally.stopped
     if job.context.stopping and asker.tally.held_back:
         raise RunReleasedError("the worker is leaving; another one goes on with this run")
     return asker.tally

@@ -13,7 +13,7 @@ from amxwatch.core import budget as budgets
 from amxwatch.core.completion import Completion, CompletionRequest
 from amxwatch.core.confidence import confidence
 from amxwatch.core.draft import DraftSource, NewDraft
-from amxwatch.core.errors import RunBlockedError
+from amxwatch.core.errors import ProviderError, RunBlockedError
 from amxwatch.core.prompt import names_known, narrow, request_key
 from amxwatch.core.reply import Answer, ReplyReading, read_reply
 from amxwatch.core.run import Paid
@@ -33,13 +33,16 @@ class Asking:
     """What came of a run's questions.
 
     `failed` objects got no usable words, even when asked again; `held_back` batches were not
-    asked because the worker is leaving.
+    asked because the worker is leaving. `stopped` is why nothing more was asked: a limit, or a
+    model that does not deliver.
     """
 
     requests: int = 0
+    in_flight: int = 0
     answered: int = 0
     failed: int = 0
     held_back: int = 0
+    stopped: RunBlockedError | ProviderError | None = None
     problems: list[str] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
 
@@ -73,7 +76,7 @@ class Asker:
     async def ask(self, batch: Batch, *, report: Say) -> list[NewDraft]:
         """Return drafts for what the model could answer; what it could not is in the tally.
 
-        Raises: RunBlockedError, ProviderError, RunCancelledError, FencedError.
+        Raises: RunCancelledError, FencedError.
         """
         reading, completion = await self._once(batch, batch.request, report)
         if reading is None or completion is None:
@@ -116,11 +119,19 @@ class Asker:
             )
 
         async with self.limiter:
-            if not await self._may_ask(key):
-                self.tally.held_back += 1
+            self.tally.in_flight += 1
+            try:
+                if not await self._may_ask(key):
+                    self.tally.held_back += 1
+                    return None, None
+                started = self.clock.monotonic()
+                completion = _load(await self.context.once(key, pay))
+            except (RunBlockedError, ProviderError) as error:
+                # What is in flight beside this one is paid for: let it come in first.
+                self.tally.stopped = self.tally.stopped or error
                 return None, None
-            started = self.clock.monotonic()
-            completion = _load(await self.context.once(key, pay))
+            finally:
+                self.tally.in_flight -= 1
         self.tally.requests += 1
         report(
             "draft",
@@ -143,7 +154,7 @@ class Asker:
         """
         if await self.ledger.read(lambda tx: tx.steps.recorded(key)) is not None:
             return True
-        if self.context.stopping:
+        if self.context.stopping or self.tally.stopped is not None:
             return False
         verdict = budgets.check(
             await self._spent(),
@@ -167,7 +178,9 @@ class Asker:
         since = day_start(self.clock.now(), self.budget.timezone)
         day = await self.ledger.read(lambda tx: tx.installation.spent_since(since))
         return budgets.Spent(
-            run_usd=run.cost_usd or Decimal(0), day_usd=Decimal(day), requests=run.requests
+            run_usd=run.cost_usd or Decimal(0),
+            day_usd=Decimal(day),
+            requests=run.requests + self.tally.in_flight - 1,
         )
 
     def _limits(self) -> budgets.Limits:

@@ -47,7 +47,7 @@ def _failures(state: ScheduleState, status: RunStatus) -> int:
 def _passed(state: ScheduleState, run: Run) -> ScheduleState:
     if run.trigger is RunTrigger.FILES:
         state = replace(state, files_mark=state.fired_mark)
-    if run.to_snapshot is None or (state.watermark or 0) >= run.to_snapshot:
+    if run.to_snapshot is None or (state.watermark or 0) > run.to_snapshot:
         return state
     if run.trigger is RunTrigger.MANUAL:
         return state
