@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.plugins.install", "tests.plugins.model_server", "tests.plugins.postgres"]
+pytest_plugins = [
+    "tests.plugins.install",
+    "tests.plugins.mariadb",
+    "tests.plugins.model_server",
+    "tests.plugins.postgres",
+    "tests.plugins.schemas",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 

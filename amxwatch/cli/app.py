@@ -27,6 +27,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "db": ("db:db", "List, test, inspect and choose db profiles."),
         "llm": ("llm:llm", "List, test and choose llm profiles."),
         "catalog": ("catalog:catalog", "Show, compare and measure the cached catalogs."),
+        "check": ("check:check", "Say what a merge would add, move, remove or leave undescribed."),
         "search": ("search:search", "Find names and comments in the cached catalogs."),
     },
     "Describe": {

@@ -16,10 +16,12 @@ from amxwatch.core.draft import Draft, DraftStatus
 from amxwatch.core.errors import StatementRefusedError
 from amxwatch.core.run import RunId
 from amxwatch.flows import apply, manual
-from amxwatch.flows.apply import Applied, Planned, Verdict
+from amxwatch.flows.apply import Applied
 from amxwatch.flows.interrupted import settle_interrupted
+from amxwatch.flows.plan import Planned, Verdict, make_plan, targets_of
 from amxwatch.flows.source import Source
 from amxwatch.flows.undo import undo
+from amxwatch.ports.export import Export, Exporter
 from amxwatch.ports.ledger import DraftFilter
 
 SHOWN_ROWS = 20
@@ -47,7 +49,7 @@ async def apply_accepted(
     """Plan, ask and write. `extra` is added to the JSON document."""
     owner = desk.install.owner
     await settle_interrupted(source, owner.is_dead, owner=owner.name)
-    rows = await apply.plan(source, run_id=run_id)
+    rows = await make_plan(source, run_id=run_id)
     more = dict(extra or {})
     if dry_run:
         _dry(desk.out, source, rows, more)
@@ -148,16 +150,12 @@ async def _exported(desk: Desk, source: Source, rows: Sequence[Planned]) -> Path
     from amxwatch.settings.folder import make_folder, slug
     from amxwatch.settings.replacement import replace_file
 
-    statements = [
-        row.statement for row in rows if row.verdict is Verdict.UNSUPPORTED and row.statement
-    ]
-    if not statements:
+    left = [row for row in rows if row.verdict is Verdict.UNSUPPORTED and row.statement]
+    if not left:
         return None
-    product = source.database.capabilities.product
-    head = f"-- {product} cannot hold these comments; written by amxwatch apply."
-    ended = (text if text.rstrip().endswith(";") else f"{text};" for text in statements)
-    data = "\n".join([head, *ended, ""]).encode("utf-8")
-    path = desk.install.folder.exports / f"{slug(source.profile)}-comments.sql"
+    export = await _export(source, left)
+    path = desk.install.folder.exports / f"{slug(source.profile)}-comments{export.ending}"
+    data = export.text.encode("utf-8")
 
     def write() -> None:
         make_folder(path.parent)
@@ -165,6 +163,18 @@ async def _exported(desk: Desk, source: Source, rows: Sequence[Planned]) -> Path
 
     await anyio.to_thread.run_sync(write)
     return path
+
+
+async def _export(source: Source, rows: Sequence[Planned]) -> Export:
+    """Return the text to export: statements, where the source knows no better form."""
+    commenter = source.database.commenter
+    if isinstance(commenter, Exporter):
+        return await commenter.export([(row.target, row.text) for row in rows])
+    product = source.database.capabilities.product
+    head = f"-- {product} cannot hold these comments; written by amxwatch apply."
+    texts = [row.statement or "" for row in rows]
+    ended = (text if text.rstrip().endswith(";") else f"{text};" for text in texts)
+    return Export(ending=".sql", text="\n".join([head, *ended, ""]))
 
 
 def _told(out: Output, applied: Applied, total: int, exported: Path | None, more: Document) -> int:
@@ -225,7 +235,7 @@ async def undo_run(text: str, dry_run: bool, yes: bool, desk: Desk) -> int:
 
 
 async def _undo_plan(out: Output, source: Source, written: Sequence[Draft]) -> None:
-    targets = await apply.targets_of(source, written)
+    targets = await targets_of(source, written)
     statements = []
     for draft in written:
         target = targets.get(draft.id)

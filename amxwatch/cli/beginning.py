@@ -42,10 +42,10 @@ TAIL = """
 
 EXAMPLE = """
 # [db_profiles.prod]
-# url = "env:PROD_DB_URL"                # postgresql:// duckdb:/// sqlite:/// ddl:///FOLDER?dialect=…
+# url = "env:PROD_DB_URL"                # postgresql:// mysql:// mariadb:// duckdb:/// sqlite:/// …
 """
 
-FILES = ("duckdb", "sqlite", "ddl")
+FILES = ("duckdb", "sqlite", "ddl", "dbt")
 """Schemes whose URL names a path."""
 
 

@@ -7,8 +7,12 @@ from typing import Any
 
 import click
 
+from amxwatch.cli.coverage import coverage
+from amxwatch.cli.impact import impact
+from amxwatch.cli.life import log
 from amxwatch.cli.options import db_argument, db_option, one_of
-from amxwatch.cli.output import Column, Output, cut, json_text, local, moment, percent, shown
+from amxwatch.cli.output import Column, Output, cut, json_text, local, moment, shown
+from amxwatch.cli.pruning import prune
 from amxwatch.cli.session import Desk, leave, reading, writing
 
 
@@ -20,16 +24,22 @@ def catalog() -> None:
 @catalog.command()
 @db_argument
 @db_option
-def refresh(profile: str | None, db: str | None) -> None:
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Take what is there as true: another database, or tables that went out of sight.",
+)
+def refresh(profile: str | None, db: str | None, accept: bool) -> None:
     """Read a database now and print the number of its newest snapshot."""
-    leave(writing(partial(_refresh, one_of(profile, db, "--db"))))
+    leave(writing(partial(_refresh, one_of(profile, db, "--db"), accept)))
 
 
-async def _refresh(name: str | None, desk: Desk) -> int:
+async def _refresh(name: str | None, accept: bool, desk: Desk) -> int:
     from amxwatch.flows.watch import look
 
     source = desk.install.source(name)
-    found = await look(source, exact=True)
+    former = await source.newest()
+    found = await look(source, exact=True, accept=accept)
     state = await source.ledger.read(lambda tx: tx.sources.get(source.profile))
     problems = [str(problem) for problem in state.problems]
     desk.out.document(
@@ -38,18 +48,26 @@ async def _refresh(name: str | None, desk: Desk) -> int:
             "snapshot": found.snapshot,
             "changes": len(found.changes),
             "problems": problems,
+            "unseen": [str(each.ref) for each in state.unseen],
             "error": found.error,
         }
     )
     for problem in problems:
         desk.out.warn(f"warning: {problem}")
+    if state.unseen:
+        names = ", ".join(shown(str(each.ref)) for each in state.unseen)
+        desk.out.warn(
+            f"warning: out of sight since the rights of this login moved, and kept: {names}; grant"
+            f" them again, or let them count as dropped with --accept"
+        )
     if found.error is not None:
         desk.out.warn(found.error)
         return 1
     newest = await source.newest()
     what = f": {newest.tables} tables, {newest.columns} columns" if newest else ""
     moved = f", {len(found.changes)} changes" if found.changes else ", no change"
-    desk.out.say(f"snapshot {found.snapshot} of {shown(source.profile)}{what}{moved}")
+    said = moved if former is not None else ""
+    desk.out.say(f"snapshot {found.snapshot} of {shown(source.profile)}{what}{said}")
     return 0
 
 
@@ -126,43 +144,14 @@ def _table(out: Output, table: dict[str, Any]) -> None:
 @catalog.command()
 @db_argument
 @db_option
-def log(profile: str | None, db: str | None) -> None:
-    """List the snapshots of a db profile, oldest first."""
-    reading(partial(_log, one_of(profile, db, "--db")))
-
-
-async def _log(name: str | None, desk: Desk) -> None:
-    from amxwatch.cli.documents import snapshot_document
-
-    profile = desk.install.settings.db_profile(name).name
-    records = await desk.install.ledger.read(lambda tx: tx.snapshots.list(profile))
-    desk.out.document({"profile": profile, "snapshots": [snapshot_document(r) for r in records]})
-    if not records:
-        desk.out.say(f"No snapshot yet; take one with: amxwatch catalog refresh {shown(profile)}")
-        return
-    desk.out.table(
-        [
-            Column("snapshot", right=True),
-            Column("taken at", rigid=True),
-            Column("tables", right=True),
-            Column("columns", right=True),
-            Column("changes", right=True),
-            "note",
-        ],
-        [
-            [r.number, local(r.at), r.tables, r.columns, r.changes, "baseline" * r.baseline]
-            for r in records
-        ],
-    )
-
-
-@catalog.command()
-@db_argument
-@db_option
 @click.option("--from", "start", metavar="SNAPSHOT|TIME", help="The older side.")
 @click.option("--to", "end", metavar="SNAPSHOT|TIME", help="The newer side.")
 @click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default=None, help="How to print it."
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "sql"]),
+    default=None,
+    help="How to print it; sql: the statements that make the newer side of the older.",
 )
 def diff(
     profile: str | None, db: str | None, start: str | None, end: str | None, form: str | None
@@ -186,6 +175,11 @@ async def _diff(
     else:
         since = SnapshotNumber(max(to - 1, 1))
     changes = await source.changes(since, to)
+    if form == "sql":
+        from amxwatch.cli.diffing import print_statements
+
+        await print_statements(source, changes, since, to, desk.out)
+        return
     documents = [change_document(change) for change in changes]
     out.document({"profile": source.profile, "from": since, "to": to, "changes": documents})
     out.say(f"{shown(source.profile)}, from snapshot {since} to {to}: {len(changes)} changes")
@@ -213,70 +207,7 @@ def _side(value: object) -> str:
     return cut(None if value is None else str(value), 40)
 
 
-@catalog.command()
-@db_argument
-@db_option
-@click.option("--scope", metavar="SCOPE", help="Only these objects.")
-@click.option(
-    "--min", "least", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit 1 below this."
-)
-def coverage(profile: str | None, db: str | None, scope: str | None, least: float | None) -> None:
-    """Say how much of a catalog is described."""
-    leave(reading(partial(_coverage, one_of(profile, db, "--db"), scope, least)))
-
-
-async def _coverage(name: str | None, scope: str | None, least: float | None, desk: Desk) -> int:
-    from amxwatch.cli.catalog_view import scope_of, snapshot_of, table_documents
-
-    source = desk.install.source(name)
-    record = await snapshot_of(source, None, flag="")
-    found = await source.as_of(record.number)
-    meant = scope_of(scope, found)
-    rows = [_measured(table) for table in table_documents(found, meant)]
-    objects = sum(row["objects"] for row in rows)
-    described = sum(row["described"] for row in rows)
-    share = 100 * described / objects if objects else 100.0
-    ok = least is None or share >= least
-    desk.out.document(
-        {
-            "profile": source.profile,
-            "snapshot": record.number,
-            "scope": str(meant),
-            "objects": objects,
-            "described": described,
-            "percent": round(share, 2),
-            "min": least,
-            "ok": ok,
-            "tables": rows,
-        }
-    )
-    desk.out.table(
-        [
-            "table",
-            Column("described", right=True),
-            Column("of", right=True),
-            Column("", right=True),
-        ],
-        [
-            [
-                f"{row['schema']}.{row['table']}",
-                row["described"],
-                row["objects"],
-                percent(row["described"], row["objects"]),
-            ]
-            for row in rows
-        ],
-    )
-    desk.out.say(f"{described} of {objects} tables and columns are described: {share:.1f}%")
-    if not ok:
-        desk.out.warn(f"coverage of {source.profile} is {share:.1f}%, below --min {least:g}")
-    return 0 if ok else 1
-
-
-def _measured(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "schema": table["schema"],
-        "table": table["table"],
-        "objects": table["column_count"] + 1,
-        "described": table["described_columns"] + bool(table["comment"]),
-    }
+catalog.add_command(log)
+catalog.add_command(coverage)
+catalog.add_command(impact)
+catalog.add_command(prune)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from amxwatch.cli.documents import Document
-from amxwatch.core.catalog import Catalog, Column, Key, SnapshotNumber, Table
+from amxwatch.core.catalog import Catalog, Column, Key, ObjectRef, SnapshotNumber, Table
 from amxwatch.core.errors import NotFoundError, ScopeError, UsageError
 from amxwatch.core.scope import Scope
 from amxwatch.flows.source import Source
@@ -21,6 +21,19 @@ def scope_of(text: str | None, catalog: Catalog) -> Scope:
     if missing:
         raise ScopeError(f"scope: {'; '.join(missing)}")
     return scope
+
+
+def object_of(text: str) -> ObjectRef:
+    """Read the name of one object: s, s.t or s.t.c. Raises: ScopeError."""
+    scope = Scope.parse_bare(text)
+    names = scope.selectors[0]
+    if len(scope.selectors) > 1 or not names or any(name.is_glob for name in names):
+        raise ScopeError(
+            f"found {text!r}; allowed: one schema, table or column by its name: s, s.t or s.t.c,"
+            " a part that holds a dot or a glob in double quotes"
+        )
+    parts = [name.text for name in names]
+    return ObjectRef(**dict(zip(("schema", "table", "column"), parts, strict=False)))
 
 
 def table_documents(catalog: Catalog, scope: Scope) -> list[Document]:
@@ -108,6 +121,11 @@ async def _numbered(source: Source, number: SnapshotNumber, flag: str) -> Snapsh
     for record in records:
         if record.number == number:
             return record
+    if records and 0 < number < records[0].number:
+        raise NotFoundError(
+            f"{flag}: snapshot {number} of {source.profile} was pruned: the oldest is"
+            f" {records[0].number}"
+        )
     there = f"{records[0].number} to {records[-1].number}" if records else "none yet"
     raise NotFoundError(
         f"{flag}: there is no snapshot {number} of {source.profile} (there are: {there})"

@@ -9,11 +9,15 @@ import click
 from amxwatch.cli.options import complete_db, db_argument, db_option, one_of
 from amxwatch.cli.output import Column, local_text, shown
 from amxwatch.cli.session import Desk, leave, output, reading, root, writing
+from amxwatch.cli.watch_ddl import watch_ddl
 
 
 @click.group()
 def db() -> None:
     """List, test, inspect and choose db profiles."""
+
+
+db.add_command(watch_ddl)
 
 
 @db.command("list")

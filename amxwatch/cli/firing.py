@@ -7,6 +7,7 @@ from typing import Any
 
 from amxwatch.cli.daemon import sentence
 from amxwatch.cli.documents import Document, run_document
+from amxwatch.cli.foreseen import foreseen
 from amxwatch.cli.output import shown
 from amxwatch.cli.running import ended_badly, follow
 from amxwatch.cli.scheduling import plan_of
@@ -85,6 +86,7 @@ async def _show(plan: Schedule, catalog: Catalog, desk: Desk) -> None:
     refs = objects_in_scope(catalog, scope)
     text = rendered(plan, desk, number)
     missing = scope.missing(catalog)
+    waiting = await foreseen(plan, state, catalog, desk)
     desk.out.document(
         {
             "schedule": plan.name,
@@ -95,6 +97,7 @@ async def _show(plan: Schedule, catalog: Catalog, desk: Desk) -> None:
             "scope": str(scope),
             "objects": [str(ref) for ref in refs],
             "missing": missing,
+            "pending": waiting.document() if waiting else None,
             "dry_run": True,
         }
     )
@@ -104,6 +107,8 @@ async def _show(plan: Schedule, catalog: Catalog, desk: Desk) -> None:
     for ref in refs:
         if ref.is_table:
             desk.out.say(f"    {shown(ref)}")
+    for line in waiting.lines() if waiting else ():
+        desk.out.say(f"  {line}")
     for line in missing:
         desk.out.warn(f"warning: {line}")
 

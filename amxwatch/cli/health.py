@@ -26,13 +26,17 @@ async def status_document(install: Install) -> Document:
     def read(tx: Tx) -> Document:
         runs = tx.runs.list(RunFilter(limit=ALL_RUNS))
         states = tx.schedules.list()
+        sources = [tx.sources.get(name) for name in profiles]
         return {
             "daemon": _daemon(tx, now),
             "service": _service(install.folder.log),
             "runs": _counts(runs),
             "pending_review": tx.drafts.count(REVIEWABLE),
             "ready_to_apply": tx.drafts.count(APPLICABLE),
-            "blocked": [_blocked(run) for run in runs if run.status is RunStatus.BLOCKED],
+            "blocked": [
+                *(_blocked(run) for run in runs if run.status is RunStatus.BLOCKED),
+                *(_held(state) for state in sources if state.held),
+            ],
             "continuous_session": None,
             "missed": sorted(
                 state.name
@@ -122,6 +126,17 @@ def _blocked(run: Run) -> Document:
     }
 
 
+def _held(state: SourceState) -> Document:
+    """A source that seems to be another database waits for a person, as a flooded run does."""
+    return {
+        "id": state.profile,
+        "category": "flood",
+        "recovery_action": f"amxwatch catalog refresh {state.profile} --accept",
+        "schedule": None,
+        "error": state.error,
+    }
+
+
 def source_document(tx: Tx, profile: str) -> Document:
     """Return how looking at one db profile goes, as `status --json` shows it."""
     state, newest = tx.sources.get(profile), tx.snapshots.latest(profile)
@@ -138,11 +153,12 @@ def source_document(tx: Tx, profile: str) -> Document:
         "tables": newest.tables if newest else None,
         "columns": newest.columns if newest else None,
         "problems": [str(problem) for problem in state.problems],
+        "unseen": [str(each.ref) for each in state.unseen],
     }
 
 
 def source_status(state: SourceState) -> str:
-    """Return `ok`, `down`, or `unseen` before the first look."""
+    """Return `ok`, `down`, `held`, or `unseen` before the first look."""
     if state.failing_since is not None:
-        return "down"
+        return "held" if state.held else "down"
     return "ok" if state.looked_at is not None else "unseen"

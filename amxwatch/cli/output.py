@@ -209,6 +209,14 @@ def one_line(text: str) -> str:
     )
 
 
+def visible(text: str) -> str:
+    """Return the text with its line breaks, and what a terminal would obey escaped."""
+    return "".join(
+        _escaped(character) if character not in "\n\t" and _is_unshown(character) else character
+        for character in text
+    )
+
+
 def _is_unshown(character: str) -> bool:
     return character in BIDI or unicodedata.category(character) in UNSHOWN
 

@@ -87,7 +87,7 @@ async def resume_schedule(name: str, desk: Desk) -> None:
         name,
         desk,
         "schedule_resumed",
-        lambda state: replace(state, paused=False, cancelled=False),
+        lambda state: replace(state, paused=False, cancelled=False, declined_mark=None),
     )
     await _tell(name, "is resumed.", desk)
 

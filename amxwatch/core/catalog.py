@@ -7,14 +7,21 @@ two of them, the drafter reads one table of it.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
-from typing import NewType
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import NewType, TypeVar
+
+T = TypeVar("T")
 
 ObjectId = NewType("ObjectId", int)
 """Points at one table, view, schema or column for ever; survives renames."""
 
 SnapshotNumber = NewType("SnapshotNumber", int)
 """Counts a db profile's snapshots from 1; never reused."""
+
+
+UNKNOWN_TYPE = "unknown"
+"""The type of a column where the source cannot tell it; to learn it later is no change."""
 
 
 class ObjectType(enum.StrEnum):
@@ -75,12 +82,13 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """One column. `ordinal` counts from 1 among the live columns of its table.
 
     `native_num` is a number by which the database knows the column for life (PostgreSQL's
-    attnum), or None where it has none. `type` is in the database's canonical spelling.
+    attnum), or None where it has none. `type` is in the database's canonical spelling, or
+    `UNKNOWN_TYPE`.
     """
 
     name: str
@@ -92,7 +100,24 @@ class Column:
     native_num: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+def maker(kind: type[T]) -> Callable[..., T]:
+    """Return a function that makes frozen values from all their fields, in the fields' order.
+
+    Five times as quick as calling the class, which sets each field past its own guard: for
+    readers of a million columns. `kind` is a frozen dataclass with slots.
+    """
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]  # is a dataclass
+    plain = make_dataclass(kind.__name__, names, slots=True)
+
+    def make(*values: object) -> T:
+        made: T = plain(*values)
+        made.__class__ = kind  # the same slots, so the same layout
+        return made
+
+    return make
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
     """A primary, foreign or unique key. Column order is the key's own.
 
@@ -107,14 +132,17 @@ class Key:
     referenced_columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """A table or view with everything it owns.
 
     `columns` are sorted by ordinal, `keys` by (kind, columns). `definition` is a view's SELECT,
     canonical where the back end can make it so. `row_estimate` is None where unknown; it is
     information and never a change. `native_id` is a number that the database keeps through
-    renames (PostgreSQL's oid), or None.
+    renames (PostgreSQL's oid), or None. `variant` tells tables apart that the words of `type` do
+    not: "foreign", "partitioned", a storage engine; never a change. `reads` names the relations
+    that its rows come from, as (schema, table) and sorted, where the source itself says so
+    (PostgreSQL's dependencies, dbt's graph); what only the definition says is read from that.
     """
 
     schema: str
@@ -126,6 +154,8 @@ class Table:
     definition: str | None = None
     row_estimate: int | None = None
     native_id: int | None = None
+    variant: str | None = None
+    reads: tuple[tuple[str, str], ...] = ()
 
     @property
     def ref(self) -> ObjectRef:
@@ -170,6 +200,11 @@ class Catalog:
     `reader` names the code that read it and the version of its canonical spelling, for example
     "postgres/1"; when it moves, the next snapshot is a new baseline and no change. `source`
     says which database this is, stable over restarts and free of secrets.
+
+    `unseen` names schemas and tables that exist but could not be read this time: their last
+    version stays. `grants` is a digest of the rights that decide which objects are visible at
+    all, or None where everybody sees every name (PostgreSQL): what vanished while it moved is
+    unseen, not dropped.
     """
 
     reader: str
@@ -177,6 +212,8 @@ class Catalog:
     schemas: tuple[Schema, ...] = ()
     tables: tuple[Table, ...] = ()
     problems: tuple[SourceProblem, ...] = field(default=())
+    unseen: tuple[ObjectRef, ...] = ()
+    grants: str | None = None
 
     def table(self, schema: str, name: str) -> Table | None:
         return next((t for t in self.tables if t.schema == schema and t.name == name), None)

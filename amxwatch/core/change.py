@@ -2,26 +2,28 @@
 
 The snapshot store finds with SQL which tables moved; `explain` here says what moved in them.
 What is not a change: row estimates, names of keys, order of columns, native numbers, another
-spelling of the same type, another layout of the same view.
+spelling of the same type, another layout of the same view. All else is told so exactly that the
+old catalog and the changes give the new one (see `core.patching`).
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from amxwatch.core.catalog import (
     Column,
-    Key,
-    KeyKind,
     ObjectRef,
     ObjectType,
     Schema,
+    SourceProblem,
     Table,
 )
+from amxwatch.core.content import followers_document, keys_document, placed_document, table_document
 from amxwatch.core.datatype import same_type
-from amxwatch.core.rename import Match, Matches, match_columns, match_schemas, match_tables
+from amxwatch.core.following import Followers, Renames, TableMatch, moved_keys
+from amxwatch.core.rename import Match, match_columns, match_schemas, match_tables
 from amxwatch.core.view import same_definition
 
 type_of_value = str | bool | dict[str, object] | None
@@ -51,8 +53,9 @@ class Change:
 
     `ref` holds the new names (of a removed object, the old ones). `before` and `after` are
     strings, booleans, objects or None. An added or removed table is one change, its columns
-    inside `after` or `before`. A rename has the old names in `before` and a `confidence` of 1
-    where the database itself says so.
+    inside `after` or `before`; a column on its own says its `ordinal` there. A rename has the
+    old names in `before` and a `confidence` of 1 where the database itself says so; `after` is
+    None, or names under `followed_by` the tables whose foreign keys went along with it.
     """
 
     kind: ChangeKind
@@ -84,13 +87,15 @@ class Delta:
 
     The ledger keeps it for ever (`core.codec` writes it as text); the cache replays it.
     `baseline` says that the reader, the source or the ignore set moved, so that what differs
-    is not a change of the database.
+    is not a change of the database. `whole` says that it starts from nothing, as the oldest one
+    does once those before it were pruned: what it does not put does not stand.
     """
 
     reader: str
     source: str
     ignore: tuple[str, ...] = ()
     baseline: bool = False
+    whole: bool = False
     put_schemas: tuple[Schema, ...] = ()
     put_tables: tuple[Table, ...] = ()
     gone_schemas: tuple[str, ...] = ()
@@ -107,43 +112,20 @@ class Delta:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TableMatch:
-    """A table in both catalogs, and its columns."""
+class Patch:
+    """What moved in a source since a reader's last read: versions of now, and names gone.
 
-    table: Match[Table]
-    columns: Matches[Column]
+    `put` are whole tables sorted by (schema, name); one of them may turn out to be as it was.
+    `gone` are the tables that stand no more under that name. `schemas` and `problems` are
+    complete, as in a `Catalog`; so are `reader` and `source`.
+    """
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Renames:
-    """Old names to new ones, so that a key that only follows a rename is not a change."""
-
-    tables: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, matches: Iterable[_TableMatch]) -> _Renames:
-        tables = {}
-        columns = {}
-        for match in matches:
-            old, new = match.table.old, match.table.new
-            tables[old.schema, old.name] = (new.schema, new.name)
-            columns[old.schema, old.name] = {
-                each.old.name: each.new.name for each in match.columns.kept
-            }
-        return cls(tables=tables, columns=columns)
-
-    def follow(self, owner: tuple[str, str], key: Key) -> Key:
-        """Return the key of the old table `owner` in new names, without its own name."""
-        own = self.columns.get(owner, {})
-        there = self.columns.get(key.references, {}) if key.references else {}
-        return replace(
-            key,
-            name=None,
-            columns=tuple(own.get(column, column) for column in key.columns),
-            references=self.tables.get(key.references, key.references) if key.references else None,
-            referenced_columns=tuple(there.get(name, name) for name in key.referenced_columns),
-        )
+    reader: str
+    source: str
+    schemas: tuple[Schema, ...]
+    put: tuple[Table, ...] = ()
+    gone: tuple[tuple[str, str], ...] = ()
+    problems: tuple[SourceProblem, ...] = ()
 
 
 def explain(moved: Moved, *, native_ids: bool, dialect: str) -> tuple[Change, ...]:
@@ -158,22 +140,23 @@ def explain(moved: Moved, *, native_ids: bool, dialect: str) -> tuple[Change, ..
     """
     tables = match_tables(moved.tables, native_ids=native_ids)
     matches = [
-        _TableMatch(
+        TableMatch(
             table=match,
             columns=match_columns(match.old, match.new, native_ids=native_ids, dialect=dialect),
         )
         for match in tables.kept
     ]
     schemas = match_schemas(moved.schemas, tables.kept, native_ids=native_ids)
-    renames = _Renames.of(matches)
+    renames = Renames.of(matches)
     found = [
         *_explain_schemas(moved.schemas, schemas),
         *(_gone(table) for table in tables.removed),
         *(_came(table) for table in tables.added),
     ]
+    followers = Followers.of(matches, renames)
     for match in matches:
-        found += _explain_table(match.table, renames, dialect)
-        found += _explain_columns(match, dialect)
+        found += _explain_table(match.table, renames, followers, dialect)
+        found += _explain_columns(match, followers, dialect)
     return tuple(sorted(found, key=lambda change: (change.ref, change.kind)))
 
 
@@ -239,31 +222,41 @@ def _gone(table: Table) -> Change:
         kind=ChangeKind.REMOVED,
         object_type=table.type,
         ref=table.ref,
-        before=_table_document(table),
+        before=table_document(table),
     )
 
 
 def _came(table: Table) -> Change:
     return Change(
-        kind=ChangeKind.ADDED, object_type=table.type, ref=table.ref, after=_table_document(table)
+        kind=ChangeKind.ADDED, object_type=table.type, ref=table.ref, after=table_document(table)
     )
 
 
-def _renamed(kind: ObjectType, old: ObjectRef, new: ObjectRef, confidence: float) -> Change:
+def _renamed(
+    kind: ObjectType,
+    old: ObjectRef,
+    new: ObjectRef,
+    confidence: float,
+    followers: Sequence[ObjectRef] = (),
+) -> Change:
     parts = {"schema": old.schema, "table": old.table, "column": old.column}
     return Change(
         kind=ChangeKind.RENAMED,
         object_type=kind,
         ref=new,
         before={part: name for part, name in parts.items() if name},
+        after=followers_document(followers),
         confidence=confidence,
     )
 
 
-def _explain_table(match: Match[Table], renames: _Renames, dialect: str) -> Iterator[Change]:
+def _explain_table(
+    match: Match[Table], renames: Renames, followers: Followers, dialect: str
+) -> Iterator[Change]:
     old, new = match.old, match.new
     if old.ref != new.ref:
-        yield _renamed(new.type, old.ref, new.ref, match.confidence)
+        along = followers.named(old)
+        yield _renamed(new.type, old.ref, new.ref, match.confidence, along)
 
     def change(kind: ChangeKind, before: type_of_value, after: type_of_value) -> Change:
         return Change(kind=kind, object_type=new.type, ref=new.ref, before=before, after=after)
@@ -272,32 +265,39 @@ def _explain_table(match: Match[Table], renames: _Renames, dialect: str) -> Iter
         yield change(ChangeKind.COMMENT_CHANGED, old.comment, new.comment)
     if not same_definition(old.definition, new.definition, dialect):
         yield change(ChangeKind.DEFINITION_CHANGED, old.definition, new.definition)
-    before = {renames.follow((old.schema, old.name), key) for key in old.keys}
-    if before != {replace(key, name=None) for key in new.keys}:
-        yield change(ChangeKind.KEY_CHANGED, _keys_document(old), _keys_document(new))
+    if moved_keys(match, renames):
+        yield change(ChangeKind.KEY_CHANGED, keys_document(old), keys_document(new))
 
 
-def _explain_columns(match: _TableMatch, dialect: str) -> Iterator[Change]:
+def _explain_gone_and_come(match: TableMatch) -> Iterator[Change]:
     old, new = match.table.old, match.table.new
+    places = {column.name: place for place, column in enumerate(old.columns, start=1)}
     for column in match.columns.removed:
         yield Change(
             kind=ChangeKind.REMOVED,
             object_type=ObjectType.COLUMN,
             ref=old.column_ref(column.name),
-            before=_column_document(column),
+            before=placed_document(column, places[column.name]),
         )
+    places = {column.name: place for place, column in enumerate(new.columns, start=1)}
     for column in match.columns.added:
         yield Change(
             kind=ChangeKind.ADDED,
             object_type=ObjectType.COLUMN,
             ref=new.column_ref(column.name),
-            after=_column_document(column),
+            after=placed_document(column, places[column.name]),
         )
+
+
+def _explain_columns(match: TableMatch, followers: Followers, dialect: str) -> Iterator[Change]:
+    old, new = match.table.old, match.table.new
+    yield from _explain_gone_and_come(match)
     for pair in match.columns.kept:
         ref = new.column_ref(pair.new.name)
         if pair.old.name != pair.new.name:
             former = old.column_ref(pair.old.name)
-            yield _renamed(ObjectType.COLUMN, former, ref, pair.confidence)
+            along = followers.named(old, pair.old.name)
+            yield _renamed(ObjectType.COLUMN, former, ref, pair.confidence, along)
         yield from _explain_column(ref, pair.old, pair.new, dialect)
 
 
@@ -313,42 +313,3 @@ def _explain_column(ref: ObjectRef, old: Column, new: Column, dialect: str) -> I
         yield change(ChangeKind.DEFAULT_CHANGED, old.default, new.default)
     if old.comment != new.comment:
         yield change(ChangeKind.COMMENT_CHANGED, old.comment, new.comment)
-
-
-def _table_document(table: Table) -> dict[str, object]:
-    document: dict[str, object] = {
-        "comment": table.comment,
-        "columns": [{"name": column.name, **_column_document(column)} for column in table.columns],
-        "keys": _keys_document(table),
-    }
-    if table.definition is not None:
-        document["definition"] = table.definition
-    return document
-
-
-def _column_document(column: Column) -> dict[str, object]:
-    return {
-        "type": column.type,
-        "nullable": column.nullable,
-        "default": column.default,
-        "comment": column.comment,
-    }
-
-
-def _keys_document(table: Table) -> dict[str, object]:
-    """Return all keys: those of a kind in their canonical order, names made up left out."""
-    primary = [key for key in table.keys if key.kind is KeyKind.PRIMARY]
-    return {
-        "primary": [column for key in primary for column in key.columns],
-        "unique": [list(key.columns) for key in table.keys if key.kind is KeyKind.UNIQUE],
-        "foreign": [
-            {"columns": list(key.columns), "references": _reference_document(key)}
-            for key in table.keys
-            if key.kind is KeyKind.FOREIGN
-        ],
-    }
-
-
-def _reference_document(key: Key) -> dict[str, object]:
-    schema, table = key.references or ("", "")
-    return {"schema": schema, "table": table, "columns": list(key.referenced_columns)}

@@ -8,6 +8,7 @@ AmxwatchError
 │   └── MissingExtraError      an optional package is not installed
 ├── DatabaseError              the source database answered with an error
 │   ├── DatabaseUnavailableError   down, locked, or unreachable: try again later
+│   ├── HeldError                  seems to be another database than before: a person decides
 │   └── StatementRefusedError      one statement was refused (rights, missing object)
 ├── ProviderError              the language model did not deliver
 │   ├── ProviderUnavailableError   rate limit, overload, time-out: try again later
@@ -16,6 +17,7 @@ AmxwatchError
 ├── StoreError                 our own state
 │   ├── StoreBusyError             another process holds the lock: try again
 │   ├── CacheBrokenError           the catalog cache must be rebuilt from the ledger
+│   ├── DeltaDamagedError          one snapshot cannot be read from the ledger
 │   ├── FencedError                another process has taken this run over
 │   └── NotFoundError              no such run, draft, schedule or snapshot
 ├── TransitionError            a move that the state machine does not know
@@ -80,11 +82,12 @@ class TriggerError(UsageError):
 
 
 class MissingExtraError(UsageError):
-    """An optional package is not installed."""
+    """An optional package is not installed: one of our extras, or a `package` of others."""
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str, *, package: str = "") -> None:
+        wanted = f"amxwatch[{extra}]" if extra else package
         super().__init__(
-            f"{what} needs an optional package; install it with: pip install 'amxwatch[{extra}]'"
+            f"{what} needs an optional package; install it with: pip install '{wanted}'"
         )
 
 
@@ -96,6 +99,10 @@ class DatabaseUnavailableError(DatabaseError):
     """The database is down, locked or unreachable."""
 
     transient = True
+
+
+class HeldError(DatabaseError):
+    """The source answers, but seems to be another database than before; a person decides."""
 
 
 class StatementRefusedError(DatabaseError):
@@ -136,6 +143,10 @@ class StoreBusyError(StoreError):
 
 class CacheBrokenError(StoreError):
     """The catalog cache is lost or damaged; it is rebuilt from the ledger."""
+
+
+class DeltaDamagedError(StoreError):
+    """One snapshot's delta cannot be read from the ledger; those before it can."""
 
 
 class FencedError(StoreError):

@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from amxwatch.core.catalog import Column, Key, Schema, Table
 from amxwatch.core.datatype import same_type
@@ -35,6 +35,9 @@ MAX_PAIRS = 2_500
 """With more pairs to weigh than this, a table was rebuilt rather than renamed in."""
 
 _DIGITS = re.compile(r"\d+")
+
+_Place: TypeAlias = tuple[int, str | None, str | None]
+"""A column's ordinal, and the names of its neighbours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +188,13 @@ def _bare_keys(keys: Iterable[Key]) -> set[tuple[object, ...]]:
 def _guess_columns(
     old: Table, new: Table, before: list[Column], after: list[Column], dialect: str
 ) -> list[Match[Column]]:
+    if not before or not after:
+        return []
+    roles = (_roles(old), _roles(new))
+    places = (_places(old), _places(new))
+
     def likeness(gone: Column, came: Column) -> float:
-        if _roles(old, gone.name) != _roles(new, came.name):
+        if roles[0].get(gone.name) != roles[1].get(came.name):
             return 0.0
         if not same_type(gone.type, came.type, dialect):
             return 0.0
@@ -194,7 +202,7 @@ def _guess_columns(
             return 0.0
         return (
             0.15 * ((gone.nullable, gone.default) == (came.nullable, came.default))
-            + 0.35 * _likeness_of_places(_place(old, gone), _place(new, came))
+            + 0.35 * _likeness_of_places(places[0][gone.name], places[1][came.name])
             + 0.40 * _likeness_of_names(gone.name, came.name)
             + 0.10 * _likeness_of_comments(gone.comment, came.comment)
         )
@@ -205,29 +213,24 @@ def _guess_columns(
     return found
 
 
-def _roles(table: Table, column: str) -> list[tuple[object, ...]]:
-    """Return the column's part in each key, without its name."""
-    return sorted(
-        (key.kind.value, len(key.columns), key.columns.index(column), key.references or ())
-        for key in table.keys
-        if column in key.columns
-    )
+def _roles(table: Table) -> dict[str, list[tuple[object, ...]]]:
+    """Return each column's part in each key, without its name."""
+    roles: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+    for key in table.keys:
+        for place, column in enumerate(key.columns):
+            roles[column].append((key.kind.value, len(key.columns), place, key.references or ()))
+    return {column: sorted(parts) for column, parts in roles.items()}
 
 
-def _place(table: Table, column: Column) -> tuple[int, str | None, str | None]:
-    """Return the column's ordinal and the names of its neighbours."""
-    at = table.columns.index(column)
-    names = [each.name for each in table.columns]
-    return (
-        column.ordinal,
-        names[at - 1] if at else None,
-        names[at + 1] if at + 1 < len(names) else None,
-    )
+def _places(table: Table) -> dict[str, _Place]:
+    around = [None, *(column.name for column in table.columns), None]
+    return {
+        column.name: (column.ordinal, around[at - 1], around[at + 1])
+        for at, column in enumerate(table.columns, start=1)
+    }
 
 
-def _likeness_of_places(
-    old: tuple[int, str | None, str | None], new: tuple[int, str | None, str | None]
-) -> float:
+def _likeness_of_places(old: _Place, new: _Place) -> float:
     """Between the same neighbours: 1. The last place proves less: what is added comes there."""
     if old[1:] == new[1:] and old[2] is not None:
         return 1.0

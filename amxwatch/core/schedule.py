@@ -61,3 +61,5 @@ class ScheduleState:
     consecutive_failures: int = 0
     runs: int = 0
     runs_completed: int = 0
+    declined_mark: str | None = None
+    """What was pending when a person cancelled its run: it waits until more moves."""

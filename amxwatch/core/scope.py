@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amxwatch.core.catalog import Catalog, ObjectRef, quote_name
 from amxwatch.core.errors import ScopeError
@@ -36,6 +36,9 @@ from amxwatch.core.pattern import (
     split,
     tokens_of,
 )
+
+if TYPE_CHECKING:
+    from amxwatch.core.change import Patch
 
 __all__ = ["Ignore", "Name", "Scope", "filter_catalog", "parse_parts"]
 
@@ -179,6 +182,26 @@ def filter_catalog(catalog: Catalog, ignore: Sequence[str] | Ignore) -> Catalog:
         catalog,
         schemas=tuple(s for s in catalog.schemas if not rules.ignores(ObjectRef(schema=s.name))),
         tables=tuple(table for table in catalog.tables if not rules.ignores(table.ref)),
+    )
+
+
+def filter_patch(patch: Patch, ignore: Sequence[str]) -> Patch:
+    """Return the patch without what is ignored; the very same one where nothing is.
+
+    Raises: ScopeError.
+    """
+    rules = Ignore.parse(ignore)
+    if not rules.patterns:
+        return patch
+    return replace(
+        patch,
+        schemas=tuple(s for s in patch.schemas if not rules.ignores(ObjectRef(schema=s.name))),
+        put=tuple(table for table in patch.put if not rules.ignores(table.ref)),
+        gone=tuple(
+            name
+            for name in patch.gone
+            if not rules.ignores(ObjectRef(schema=name[0], table=name[1]))
+        ),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from amxwatch.core.catalog import Catalog, Column, Key, KeyKind, ObjectRef, ObjectType, Table
 from amxwatch.core.change import Change, ChangeKind, former_ref
+from amxwatch.core.lineage import Impact
 from amxwatch.core.scope import Scope
 
 
@@ -39,6 +40,19 @@ class TableWork:
         return own + tuple(self.table.column_ref(column) for column in self.columns)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Downstream:
+    """A view, or a column of one, that is drafted again because of what it reads.
+
+    `cause` is what changed, `change` how; `way` leads from there to `ref`.
+    """
+
+    ref: ObjectRef
+    cause: ObjectRef
+    change: ChangeKind
+    way: Impact
+
+
 def from_changes(
     changes: Iterable[Change], catalog: Catalog, scope: Scope
 ) -> tuple[TableWork, ...]:
@@ -64,6 +78,53 @@ def from_changes(
     # What was renamed and changed besides is drafted anew, not carried.
     only_renamed = {ref: carry for ref, carry in carried.items() if ref not in in_scope}
     return _by_table(catalog, in_scope, only_renamed)
+
+
+def downstream_of(
+    changes: Iterable[Change],
+    catalog: Catalog,
+    scope: Scope,
+    readers: Callable[[ObjectRef], Sequence[Impact]],
+) -> tuple[Downstream, ...]:
+    """Return what else these changes ask to be drafted, each object once, in catalog order.
+
+    `readers` says what depends on the values of an object. Of a changed column that is each
+    column computed from it, or the whole view where no more is known than that it reads the
+    table; of a new, renamed or redefined table or view, each view that reads it. Objects that
+    the changes name themselves are not among them, nor what is no view, nor what was removed.
+    """
+    counted = [change for change in changes if change.object_type is not ObjectType.SCHEMA]
+    tables = {table.ref: table for table in catalog.tables}
+    own = {work.ref for work in counted}
+    own |= {ref for one in from_changes(counted, catalog, scope) for ref in one.refs}
+    found: dict[ObjectRef, Downstream] = {}
+    for change in counted:
+        for cause in _moved_by(change, tables.get(change.ref.owner)):
+            for way in readers(cause):
+                owner = tables.get(way.ref.owner)
+                if owner is None or way.ref in own or not scope.covers(way.ref):
+                    continue
+                if not is_defined(owner) or _is_nearer(found.get(way.ref), way):
+                    continue
+                found[way.ref] = Downstream(ref=way.ref, cause=cause, change=change.kind, way=way)
+    return tuple(found[ref] for ref in objects_in_scope(catalog, scope) if ref in found)
+
+
+def _moved_by(change: Change, table: Table | None) -> Iterator[ObjectRef]:
+    """Yield the objects whose readers a change concerns; a comment concerns none."""
+    if table is None or change.kind in (ChangeKind.REMOVED, ChangeKind.COMMENT_CHANGED):
+        return
+    if change.kind is ChangeKind.RENAMED:
+        yield change.ref
+        return
+    for ref in sorted(_asked(change, table)):
+        # A key that came or went says something of its columns, and nothing of other views.
+        if change.kind is not ChangeKind.KEY_CHANGED or ref.is_column:
+            yield ref
+
+
+def _is_nearer(held: Downstream | None, way: Impact) -> bool:
+    return held is not None and (held.way.distance, held.way.level) <= (way.distance, way.level)
 
 
 def _asked(change: Change, table: Table) -> Iterable[ObjectRef]:
@@ -183,6 +244,11 @@ def _column_document(table: Table, column: Column) -> list[object]:
 
 def _key_document(key: Key) -> list[object]:
     return [key.kind, list(key.columns), list(key.references or ()), list(key.referenced_columns)]
+
+
+def is_defined(table: Table) -> bool:
+    """Claim that the object's rows come out of a definition: a view, or a model of dbt."""
+    return is_view(table) or table.definition is not None
 
 
 def is_view(table: Table) -> bool:

@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 """However the editor saves, and whatever events are lost: the files are looked at so often."""
 
-FOLDER_SECONDS = 5.0
-"""How often it is asked whether the folders themselves were replaced."""
-
 SETTLE_SECONDS = 0.1
 
 
@@ -36,7 +33,11 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
     reloader = Reloader(folder.path, install.clock, install.loaded)
     paths = [folder.path, folder.schedules]
     async with watch(
-        paths, clock=install.clock, look_seconds=FOLDER_SECONDS, only=("*.toml",)
+        paths,
+        clock=install.clock,
+        look_seconds=LOOK_SECONDS,
+        only=("*.toml",),
+        glance=reloader.stamp,
     ) as wakes:
         while True:
             found = await reloader.check()
@@ -49,9 +50,15 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
             except StoreError as error:  # it is in force, though nothing could be written
                 log.warning(str(error), extra={"action": "store_failed"})
                 hint(None)
-            pause = SETTLE_SECONDS if reloader.is_settling else LOOK_SECONDS
-            with anyio.move_on_after(pause):
+            with anyio.move_on_after(_pause(reloader)):
                 await anext(wakes)
+
+
+def _pause(reloader: Reloader) -> float | None:
+    """Return when to look without being woken; None while stat can be trusted to tell."""
+    if reloader.is_settling:
+        return SETTLE_SECONDS
+    return LOOK_SECONDS if reloader.is_fresh else None
 
 
 async def _accept(install: Install, loaded: Loaded) -> None:

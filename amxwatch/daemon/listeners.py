@@ -19,13 +19,25 @@ from amxwatch.watchers.files import watch
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS = 1.0
-"""How soon a listener follows an edit of its profile."""
-
 LOOK_SECONDS = 2.0
 """How soon an edit of a database file is noticed where no event tells of it."""
 
 Hint = Callable[[str | None], None]
+
+
+class Edits:
+    """Says that another config is in force, to the one task that waits for it."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def announce(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when a config came into force since the last wait."""
+        await self._event.wait()
+        self._event = anyio.Event()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +48,7 @@ class _Listener:
     schedules: tuple[Schedule, ...]
 
 
-async def listen_to_all(install: Install, hint: Hint) -> None:
+async def listen_to_all(install: Install, hint: Hint, edits: Edits) -> None:
     """Keep one listener for each db profile of the config that is in force."""
     running: dict[str, tuple[_Listener, anyio.CancelScope]] = {}
     async with anyio.create_task_group() as group:
@@ -51,7 +63,7 @@ async def listen_to_all(install: Install, hint: Hint) -> None:
                     scope = anyio.CancelScope()
                     running[name] = (listener, scope)
                     group.start_soon(_listen, install, listener, hint, scope)
-            await install.clock.sleep(RECHECK_SECONDS)
+            await edits.wait()
 
 
 def _wanted(install: Install) -> dict[str, _Listener]:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from amxwatch.core.errors import StoreBusyError, StoreError
 from amxwatch.core.run import RunStatus
 from amxwatch.daemon.config_keeper import keep_config
-from amxwatch.daemon.listeners import listen_to_all
+from amxwatch.daemon.listeners import Edits, listen_to_all
 from amxwatch.daemon.turn import Turn, take
 from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import DaemonState, RunFilter
@@ -83,6 +83,7 @@ class Service:
         self.emit = emit
         self._poll_seconds = poll_seconds
         self._wakes = Wakes()
+        self._edits = Edits()
         self._stopping = False
         self._looping = anyio.CancelScope()
         self._cycle = 0
@@ -109,11 +110,11 @@ class Service:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._on_signals)
                     group.start_soon(self._beats)
-                    group.start_soon(keep_config, self.install, self._wakes.hint)
+                    group.start_soon(keep_config, self.install, self._on_config)
                     group.start_soon(
                         self.install.engine.work, self.install.handler(), self.install.slots
                     )
-                    group.start_soon(listen_to_all, self.install, self._wakes.hint)
+                    group.start_soon(listen_to_all, self.install, self._wakes.hint, self._edits)
                     with self._looping:
                         await self._loop()
                     await self._drain()
@@ -122,6 +123,10 @@ class Service:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await self._beat(stopped=True)
                     await self._note("daemon_stopped", f"after {self._cycle} cycles")
+
+    def _on_config(self, profile: str | None) -> None:
+        self._edits.announce()
+        self._wakes.hint(profile)
 
     def _ownership(self) -> FileLock:
         lock = FileLock(self.install.folder.path / "daemon.lock", timeout=0)

@@ -9,8 +9,10 @@ workshop to `tests/contracts/test_database.py`. A module here is imported only w
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from amxwatch.core.errors import MissingExtraError, UsageError
 from amxwatch.ports.clock import Clock
@@ -19,16 +21,23 @@ from amxwatch.ports.database import Database
 BACK_ENDS = {
     "postgresql": "postgres:open_postgres",
     "postgres": "postgres:open_postgres",
+    "mysql": "mysql:open_mysql",
+    "mariadb": "mysql:open_mysql",
     "sqlite": "sqlite:open_sqlite",
     "duckdb": "duckdb:open_duckdb",
     "ddl": "sql_folder:open_sql_folder",
+    "dbt": "dbt:open_dbt",
 }
 """Scheme (without `+driver`) -> module and the function in it that opens a database."""
+
+GENERIC = "generic:open_generic"
+"""What opens every other scheme, if SQLAlchemy has a dialect for it."""
 
 FILE_SCHEMES: dict[str, tuple[str, ...]] = {
     "sqlite": ("-wal", "-journal"),
     "duckdb": (".wal",),
     "ddl": (),
+    "dbt": (),
 }
 """Scheme -> endings of the files beside the one that its URL names."""
 
@@ -58,10 +67,7 @@ def connect(url: str, *, relative_to: Path, options: ConnectOptions) -> Database
     cannot be meant, MissingExtraError where the driver is not installed.
     """
     scheme = _scheme(url)
-    if scheme not in BACK_ENDS:
-        known = ", ".join(f"{name}://" for name in sorted(BACK_ENDS))
-        raise UsageError(f"no back end reads {scheme}:// URLs; known are: {known}")
-    module_name, function = BACK_ENDS[scheme].split(":")
+    module_name, function = BACK_ENDS.get(scheme, GENERIC).split(":")
     try:
         module = importlib.import_module(f"{__name__}.{module_name}")
     except ImportError as error:
@@ -101,11 +107,27 @@ def file_of(url: str, *, relative_to: Path) -> Path:
     return relative_to.absolute() / path
 
 
+def dbt_target(url: str, *, relative_to: Path) -> Path:
+    """Return the folder of a `dbt:///PROJECT?target=DIR` URL that dbt writes to.
+
+    A relative DIR starts at the project; it is `target` where none is named. Raises: UsageError.
+    """
+    project = file_of(url, relative_to=relative_to)
+    options = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    if unknown := sorted(set(options) - {"target"}):
+        raise UsageError(f"dbt URL: unknown option {unknown[0]!r}; only target is known")
+    # Links are not followed, as in `file_of`.
+    return Path(os.path.normpath(project / (options.get("target") or "target")))
+
+
 def watch_paths(url: str, *, relative_to: Path) -> tuple[Path, ...]:
     """Return the files or folder whose moves are hints for this URL; nothing for a server."""
     scheme = _scheme(url)
     if scheme not in FILE_SCHEMES:
         return ()
+    if scheme == "dbt":
+        target = dbt_target(url, relative_to=relative_to)
+        return target / "manifest.json", target / "catalog.json"
     path = file_of(url, relative_to=relative_to)
     return (path, *(path.with_name(path.name + ending) for ending in FILE_SCHEMES[scheme]))
 

@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Table
+from amxwatch.core.change import Patch
 from amxwatch.core.errors import DatabaseError, StatementRefusedError
 from amxwatch.core.sample import ColumnTotals, Sample
 from amxwatch.databases.one_by_one import one_by_one
@@ -26,7 +27,8 @@ class MemoryDatabase:
     """Implements `ports.database.Database`, and is its own reader, sampler, commenter, hints.
 
     `fail_with` is raised by whatever is asked while it is set: an outage. `executed` logs the
-    statements that were run, `reads` counts whole reads, `rows` holds each table's rows.
+    statements that were run, `reads` and `partial_reads` count reads, `rows` holds each table's
+    rows.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class MemoryDatabase:
         self.fail_with: Exception | None = None
         self.executed: list[str] = []
         self.reads = 0
+        self.partial_reads = 0
+        self._read_last: Catalog | None = None
         self._version = 0
         self._listeners: list[anyio.Event] = []
 
@@ -85,9 +89,22 @@ class MemoryDatabase:
         return str(self._version)
 
     async def read(self) -> Catalog:
+        self._read_last = None
         await self._answer()
         self.reads += 1
+        self._read_last = self._catalog
         return self._catalog
+
+    async def read_moved(self) -> Patch | None:
+        former, self._read_last = self._read_last, None
+        await self._answer()
+        now = self._read_last = self._catalog
+        if former is None or (former.reader, former.source) != (now.reader, now.source):
+            return None
+        if former.grants != now.grants or now.unseen:
+            return None
+        self.partial_reads += 1
+        return _moved(former, now)
 
     async def sample(self, table: Table, *, rows: int, full: bool) -> Sample:
         await self._answer()
@@ -142,6 +159,19 @@ class MemoryDatabase:
         await anyio.lowlevel.checkpoint()
         if self.fail_with is not None:
             raise self.fail_with
+
+
+def _moved(former: Catalog, now: Catalog) -> Patch:
+    before = {(table.schema, table.name): table for table in former.tables}
+    after = {(table.schema, table.name): table for table in now.tables}
+    return Patch(
+        reader=now.reader,
+        source=now.source,
+        schemas=now.schemas,
+        put=tuple(table for name, table in sorted(after.items()) if before.get(name) != table),
+        gone=tuple(sorted(before.keys() - after.keys())),
+        problems=now.problems,
+    )
 
 
 def _totals(values: list[object]) -> ColumnTotals:

@@ -89,11 +89,14 @@ def read_totals(
     *,
     is_ordered: Callable[[str], bool],
     is_countable: Callable[[str], bool],
+    quote: Callable[[str], str] = quote_identifier,
+    text_type: str = "text",
 ) -> tuple[int, dict[str, ColumnTotals]]:
     """Return the exact row count and the totals of (name, type) columns, in one query as a rule.
 
     `fetch` runs a query and returns its one row. A type that has no equality is counted by its
-    text; one that has no order has no extremes.
+    text; one that has no order has no extremes. `quote` writes a name, and `text_type` is the
+    type that any value can be cast to.
     """
     count = 0
     totals: dict[str, ColumnTotals] = {}
@@ -101,7 +104,9 @@ def read_totals(
         part = columns[start : start + COLUMNS_AT_A_TIME]
         wanted = ["count(*)"]
         for name, declared in part:
-            wanted += _totals_of(name, is_ordered(declared), is_countable(declared))
+            wanted += _totals_of(
+                quote(name), text_type, is_ordered(declared), is_countable(declared)
+            )
         row = fetch(f"SELECT {', '.join(wanted)} FROM {source}")
         count = _whole(row[0])
         for place, (name, _) in enumerate(part):
@@ -109,11 +114,12 @@ def read_totals(
     return count, totals
 
 
-def _totals_of(name: str, is_ordered: bool, is_countable: bool) -> list[str]:
-    quoted = quote_identifier(name)
-    counted = quoted if is_countable else f"CAST({quoted} AS text)"
+def _totals_of(quoted: str, text_type: str, is_ordered: bool, is_countable: bool) -> list[str]:
+    counted = quoted if is_countable else f"CAST({quoted} AS {text_type})"
     extremes = [
-        f"substr(CAST({extreme}({quoted}) AS text), 1, {LONGEST_VALUE})" if is_ordered else "NULL"
+        f"substr(CAST({extreme}({quoted}) AS {text_type}), 1, {LONGEST_VALUE})"
+        if is_ordered
+        else "NULL"
         for extreme in ("min", "max")
     ]
     return [f"count({quoted})", f"count(DISTINCT {counted})", *extremes]

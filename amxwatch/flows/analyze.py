@@ -24,6 +24,7 @@ from amxwatch.flows.described import accepted_descriptions, our_texts
 from amxwatch.flows.evidence import batches_of, count_batches
 from amxwatch.flows.interrupted import settle_interrupted
 from amxwatch.flows.job import Drafting, Job, begin
+from amxwatch.flows.plan import Verdict, make_plan
 from amxwatch.flows.review import accept, is_automatic
 from amxwatch.flows.targets import Targets, choose, fix_end
 from amxwatch.ports.engine import RunContext
@@ -158,8 +159,8 @@ async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
     await job.context.check()
     # What an earlier life of this run was writing when it was killed is settled first.
     await settle_interrupted(job.source, job.drafting.is_dead, owner=job.drafting.owner)
-    rows = await apply.plan(job.source, run_id=job.run.id)
-    writable = [row for row in rows if row.verdict is not apply.Verdict.UNSUPPORTED]
+    rows = await make_plan(job.source, run_id=job.run.id)
+    writable = [row for row in rows if row.verdict is not Verdict.UNSUPPORTED]
     done = await apply.execute(job.source, writable, owner=job.drafting.owner)
     job.say(
         "apply",

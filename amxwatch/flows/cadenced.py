@@ -15,6 +15,8 @@ from amxwatch.ports.ledger import Tx
 from amxwatch.triggers import CatalogChange, Files
 from amxwatch.triggers.cadence import Action, decide
 
+DECLINED = "its run was cancelled; it waits for another change, or for: amxwatch schedule resume"
+
 
 async def on_change(
     firing: Firing, trigger: CatalogChange, state: ScheduleState, open_run: Run | None
@@ -53,6 +55,11 @@ async def _by_cadence(
     *,
     found: Pending | None = None,
 ) -> Dispatched:
+    if mark is not None and mark == state.declined_mark:
+        await _keep(firing, state, state, DECLINED)
+        return Dispatched(
+            schedule=state.name, action="wait", status="pending", skip_reason=DECLINED
+        )
     decision = decide(
         pending_mark=mark,
         state=state,

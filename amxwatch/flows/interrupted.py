@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from amxwatch.core.draft import Draft, DraftEvent, DraftStatus
-from amxwatch.flows.apply import Planned, Tally, Verdict, conflict, gone, move, targets_of, written
+from amxwatch.flows.apply import Tally, conflict, move, written
+from amxwatch.flows.plan import Planned, Verdict, gone, targets_of
 from amxwatch.flows.source import Source
 from amxwatch.ports.ledger import DraftFilter, Tx
 

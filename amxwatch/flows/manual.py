@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from amxwatch.core.errors import NotFoundError
 from amxwatch.core.run import Run, RunEvent, RunId, RunKind, RunStatus, RunTrigger
 from amxwatch.core.scope import Scope
 from amxwatch.flows.firing import new_run_id
+from amxwatch.flows.settling import settled
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.ledger import Ledger, RunFilter, Tx
 
@@ -72,15 +75,8 @@ async def cancel(ledger: Ledger, clock: Clock, run_id: RunId) -> Run:
             tx.runs.update(run_id, run.token, cancel_requested=True)
             return tx.runs.get(run_id)
         moved = tx.runs.move(run_id, RunEvent.CANCEL, token=None, finished_at=now)
-        tx.events.add(
-            "run_cancelled",
-            at=now,
-            schedule=run.schedule,
-            run_id=run_id,
-            trigger=run.trigger,
-            db_profile=run.db_profile,
-        )
-        return moved
+        settled(tx, moved)
+        return _told(tx, moved, "run_cancelled", now)
 
     return await ledger.write(work)
 
@@ -91,17 +87,22 @@ async def unblock(ledger: Ledger, clock: Clock, run_id: RunId) -> Run:
 
     def work(tx: Tx) -> Run:
         run = tx.runs.move(run_id, RunEvent.UNBLOCK, token=None, not_before=now)
-        tx.events.add(
-            "run_unblocked",
-            at=now,
-            schedule=run.schedule,
-            run_id=run_id,
-            trigger=run.trigger,
-            db_profile=run.db_profile,
-        )
-        return run
+        return _told(tx, run, "run_unblocked", now)
 
     return await ledger.write(work)
+
+
+def _told(tx: Tx, run: Run, action: str, now: datetime) -> Run:
+    """Say in the trail what a person did to a run."""
+    tx.events.add(
+        action,
+        at=now,
+        schedule=run.schedule,
+        run_id=run.id,
+        trigger=run.trigger,
+        db_profile=run.db_profile,
+    )
+    return run
 
 
 async def find(ledger: Ledger, text: str) -> RunId:

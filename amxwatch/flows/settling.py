@@ -30,11 +30,20 @@ def settled(tx: Tx, run: Run) -> None:
         runs_completed=state.runs_completed + completed,
         consecutive_failures=_failures(state, run.status),
     )
-    if run.trigger in (RunTrigger.CHANGE, RunTrigger.FILES) and run.started_at is not None:
-        changed = replace(changed, last_change_run_at=run.started_at)
+    if run.trigger in (RunTrigger.CHANGE, RunTrigger.FILES):
+        changed = _paced(changed, run)
     if completed:
         changed = _passed(changed, run)
     tx.schedules.put(changed)
+
+
+def _paced(state: ScheduleState, run: Run) -> ScheduleState:
+    if run.started_at is not None:
+        state = replace(state, last_change_run_at=run.started_at)
+    if run.status is RunStatus.CANCELLED:
+        # Pending is computed: without this the very same run would be queued again at once.
+        return replace(state, declined_mark=state.fired_mark)
+    return state
 
 
 def _failures(state: ScheduleState, status: RunStatus) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
-from amxwatch.core.draft import Draft, DraftStatus
+from amxwatch.core.coverage import Author
+from amxwatch.core.draft import DraftStatus
 from amxwatch.core.errors import DatabaseUnavailableError, NotFoundError, ScopeError
 from amxwatch.core.run import Run, RunTrigger
 from amxwatch.core.scope import Scope
@@ -21,7 +22,8 @@ from amxwatch.core.selection import (
     without_description,
 )
 from amxwatch.flows.carrying import split
-from amxwatch.flows.described import DESCRIBED, commented
+from amxwatch.flows.described import commented, stale_of, words_of
+from amxwatch.flows.downstream import downstream
 from amxwatch.flows.pending import pending
 from amxwatch.flows.source import Source
 from amxwatch.flows.watch import look
@@ -131,7 +133,7 @@ async def _changed(
     run: Run, source: Source, end: SnapshotNumber, settings: Settings, catalog: Catalog
 ) -> tuple[tuple[TableWork, ...], int]:
     plan = settings.schedules.get(run.schedule or "")
-    kinds = plan.trigger.kinds if plan and isinstance(plan.trigger, CatalogChange) else None
+    trigger = plan.trigger if plan and isinstance(plan.trigger, CatalogChange) else CatalogChange()
     state = await source.ledger.read(lambda tx: tx.schedules.get(run.schedule or ""))
     if state is None:
         raise NotFoundError(f"the schedule {run.schedule!r} of this run was removed")
@@ -139,31 +141,44 @@ async def _changed(
         source,
         replace(state, watermark=run.from_snapshot),
         scope=run.scope,
-        kinds=kinds,
+        kinds=trigger.kinds,
         end=end,
     )
-    work = from_changes(found.changes, catalog, Scope.parse(run.scope))
+    scope = Scope.parse(run.scope)
+    work = from_changes(found.changes, catalog, scope)
     # A renamed object that had no description is drafted like any other.
     _, _, bare = await split(source, catalog, work)
     refs = {ref for one in work for ref in one.refs} | bare
     carried = [carry for one in work for carry in one.carried if carry.ref not in bare]
-    return exactly(catalog, refs, carried), len(found.changes)
+    more = (
+        await downstream(source, found.changes, catalog, scope)
+        if trigger.include_downstream
+        else ()
+    )
+    refs |= {one.ref for one in more}
+    return exactly(catalog, refs, carried), len(found.changes) + len(more)
 
 
 async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
-    """Return what in scope has no description, or one of ours that went stale."""
-    refs = objects_in_scope(catalog, scope)
-    ours = await _drafts(source, refs, DESCRIBED)
-    comments = commented(catalog)
-    described = set(comments) | ours.keys()
-    hashes = hashes_of(catalog, ours)
-    stale = {
-        ref
-        for ref, draft in ours.items()
-        if hashes.get(ref) != draft.input_hash
-        and comments.get(ref) in (None, draft.written_text, draft.text)
+    """Return what in scope has no description, or one of ours that went stale.
+
+    Words that were accepted and wait to be written stand for the comment that they will be.
+    """
+    words = await words_of(source, catalog)
+    comments, ours = commented(catalog), words.ours
+    waiting = {
+        ref: each
+        for ref, each in words.waiting.items()
+        # Where a comment of a person stands, nothing that waits will replace it by itself.
+        if each.author is Author.AMXWATCH and (ref in ours or ref not in comments)
     }
-    return without_description(catalog, scope, described, stale)
+    meant = [
+        waiting.get(ref) or words.written[ref]
+        for ref in objects_in_scope(catalog, scope)
+        if ref in waiting or (ref in ours and ref not in words.waiting)
+    ]
+    stale = {each.ref for each in await stale_of(source, meant)}
+    return without_description(catalog, scope, comments.keys() | words.waiting.keys(), stale)
 
 
 def hashes_of(catalog: Catalog, refs: Iterable[ObjectRef]) -> dict[ObjectRef, str]:
@@ -176,23 +191,6 @@ def hashes_of(catalog: Catalog, refs: Iterable[ObjectRef]) -> dict[ObjectRef, st
         if table.ref in owners
         for ref in (table.ref, *(table.column_ref(column.name) for column in table.columns))
         if ref in wanted
-    }
-
-
-async def _drafts(
-    source: Source, refs: Sequence[ObjectRef], statuses: frozenset[DraftStatus]
-) -> dict[ObjectRef, Draft]:
-    """Return the newest draft of each object in one of these statuses."""
-    wanted = set(refs)
-
-    def work(tx: Tx) -> list[Draft]:
-        return tx.drafts.list(DraftFilter(statuses=statuses, db_profile=source.profile))
-
-    drafts = await source.ledger.read(work)
-    return {
-        draft.ref: draft
-        for draft in sorted(drafts, key=lambda draft: draft.id)
-        if draft.ref in wanted
     }
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from amxwatch.core.draft import Draft, DraftEvent, DraftStatus
 from amxwatch.core.errors import DatabaseError
 from amxwatch.core.run import RunId
-from amxwatch.flows.apply import Applied, Planned, Report, Tally, Verdict, gone, move, targets_of
+from amxwatch.flows.apply import Applied, Report, Tally, move
+from amxwatch.flows.plan import Planned, Verdict, gone, targets_of
 from amxwatch.flows.source import Source
 from amxwatch.flows.watch import look
 from amxwatch.ports.database import CommentTarget

@@ -17,8 +17,8 @@ class Capabilities:
     """What a back end can hold; what it cannot is said to the user, and never an exception.
 
     `product` is its name for people ("PostgreSQL"), `dialect` sqlglot's name for its SQL.
-    `comments` are the object types that can carry one. `native_ids` says that `native_id` and
-    `native_num` survive renames.
+    `comments` are the object types that can carry one; `view_columns` says whether a view's
+    columns are among them. `native_ids` says that `native_id` and `native_num` survive renames.
     """
 
     product: str
@@ -26,6 +26,13 @@ class Capabilities:
     comments: frozenset[ObjectType]
     native_ids: bool = False
     sampling: bool = True
+    view_columns: bool = True
+
+    def holds(self, target: CommentTarget) -> bool:
+        """Claim that the object can carry a comment."""
+        if target.type is ObjectType.COLUMN and target.owner_type is not ObjectType.TABLE:
+            return self.view_columns and target.type in self.comments
+        return target.type in self.comments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +82,8 @@ class Commenter(Protocol):
     def statement(self, target: CommentTarget, text: str | None) -> str:
         """Return the statement that sets (None: removes) the comment, properly quoted.
 
-        Raises: StatementRefusedError for text or types that the database cannot hold.
+        Raises: StatementRefusedError for text or types that the database cannot hold, and for a
+        target that `current` was not asked about where the statement depends on what it is.
         """
 
     async def execute(self, target: CommentTarget, text: str | None) -> str:

@@ -17,6 +17,7 @@ from amxwatch.core.draft import Draft, DraftEvent, DraftId, DraftStatus, NewDraf
 from amxwatch.core.event import Event
 from amxwatch.core.run import Paid, Run, RunEvent, RunId, RunStatus, Slots
 from amxwatch.core.schedule import ScheduleState
+from amxwatch.core.sight import Unseen
 
 T = TypeVar("T")
 
@@ -41,7 +42,10 @@ class SnapshotRecord:
 class SourceState:
     """How looking at one db profile goes. Times are aware UTC.
 
-    `gate` is the token at the last read; `failing_since` is None while all is well.
+    `gate` is the token at the last read; `failing_since` is None while all is well. `held` says
+    that the source answers but seems to be another database, so that a person must say what
+    counts. `grants` is the digest of the reader's rights at the last whole read; `unseen` are
+    the tables that stand in the newest snapshot though they were out of sight then.
     """
 
     profile: str
@@ -53,6 +57,9 @@ class SourceState:
     retry_at: datetime | None = None
     error: str | None = None
     problems: tuple[SourceProblem, ...] = field(default=())
+    held: bool = False
+    grants: str | None = None
+    unseen: tuple[Unseen, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +205,22 @@ class Snapshots(Protocol):
     def log(
         self, profile: str, after: SnapshotNumber | None
     ) -> Iterable[tuple[SnapshotNumber, Delta]]:
-        """Return the deltas after a number (None: all), in order."""
+        """Return the deltas after a number (None: all), in order.
+
+        The first one of all is whole where earlier ones were pruned.
+        Raises: DeltaDamagedError where the iteration comes to one that cannot be read.
+        """
+
+    def oldest(self, profile: str) -> SnapshotNumber | None: ...
+
+    def compact(self, profile: str, oldest: SnapshotNumber, whole: Delta) -> None:
+        """Forget every snapshot before `oldest`, whose delta becomes `whole`.
+
+        Numbers are never given again. Raises: NotFoundError where there is no such snapshot.
+        """
+
+    def size(self, profile: str) -> int:
+        """Return how many bytes the deltas take."""
 
 
 class Objects(Protocol):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
-from amxwatch.core.change import Delta, Moved
+from amxwatch.core.change import Delta, Moved, Patch
+from amxwatch.core.life import Lives
 
 
 class Snapshots(Protocol):
@@ -25,10 +27,24 @@ class Snapshots(Protocol):
         Changes nothing. `catalog` has been filtered by `ignore` already.
         """
 
+    async def compare_patch(self, patch: Patch, *, ignore: Sequence[str]) -> tuple[Delta, Moved]:
+        """Do as `compare` for what a patch names; every other table stands as it is.
+
+        Costs what the patch holds, not what the catalog does. The patch has been filtered by
+        `ignore`, and reader, source and ignore set are those of the newest snapshot.
+        """
+
     async def replay(self, log: Iterable[tuple[SnapshotNumber, Delta]]) -> None:
         """Apply deltas in order, in one transaction. A number it already holds is skipped.
 
-        Raises: CacheBrokenError where a number is missing in between.
+        The first one of an empty cache is number 1 or whole.
+        Raises: CacheBrokenError where a number is missing in between, or was pruned.
+        """
+
+    async def forget(self, oldest: SnapshotNumber) -> None:
+        """Drop what ended before a snapshot, and give its room back.
+
+        Costs next to nothing where there is nothing to drop.
         """
 
     async def moved(self, start: SnapshotNumber | None, end: SnapshotNumber) -> Moved:
@@ -43,5 +59,18 @@ class Snapshots(Protocol):
     async def history(self, ref: ObjectRef) -> list[tuple[SnapshotNumber, Moved]]:
         """Return each snapshot in which the object (or its table) moved, oldest first."""
 
-    async def discard(self) -> None:
-        """Remove the cache; the next replay starts from nothing. Not an error where it is gone."""
+    async def lives(self) -> Lives:
+        """Return every version of each table that moved after it came, baselines included.
+
+        Costs what ever moved, not what the catalog holds.
+        """
+
+    async def size(self) -> int:
+        """Return how many bytes it takes on the disk."""
+
+    async def discard(self) -> Path | None:
+        """Remove the cache; the next replay starts from nothing. Not an error where it is gone.
+
+        What the last CacheBrokenError told of is moved aside where it is damaged or another
+        program's, and its new place returned; it stays where another process mended it since.
+        """

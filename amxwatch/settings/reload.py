@@ -51,6 +51,11 @@ class Reloader:
     def is_settling(self) -> bool:
         return self._doubtful is not None
 
+    @property
+    def is_fresh(self) -> bool:
+        """Claim that files moved so lately that `stamp` may miss a further edit."""
+        return self._clock.monotonic() - self._stamp_since <= FRESH_SECONDS
+
     async def check(self) -> Loaded | ConfigError | None:
         """Return the new config, or what is wrong with it; None where nothing moved.
 
@@ -80,15 +85,15 @@ class Reloader:
 
     def _read(self) -> tuple[SourceFile, ...] | None:
         """Read the files, or return None where stat says that nothing can have moved."""
-        stamp, now = self._stat(), self._clock.monotonic()
+        stamp, now = self.stamp(), self._clock.monotonic()
         if stamp != self._stamp:
             self._stamp, self._stamp_since = stamp, now
         elif now - self._stamp_since > FRESH_SECONDS and self._doubtful is None:
             return None
         return read_sources(self._folder)
 
-    def _stat(self) -> Stamp:
-        """Return what stat says of every file, symlinks followed."""
+    def stamp(self) -> Stamp:
+        """Return what stat says of every file, symlinks followed. Blocking; from any thread."""
         stamp = [_mark(str(self._folder.config_file), self._folder.config_file.stat)]
         try:
             # Not pathlib: there may be thousands, twice a second.

@@ -15,7 +15,7 @@ import stat
 import threading
 import warnings
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,25 +156,49 @@ class _Watching:
     """Keeps watchdog on the folders that the paths lead to just now. One thread at a time."""
 
     def __init__(
-        self, paths: Sequence[Path], critical: Sequence[Path], wakes: _Wakes, only: Sequence[str]
+        self,
+        paths: Sequence[Path],
+        critical: Sequence[Path],
+        wakes: _Wakes,
+        only: Sequence[str],
+        glance: Callable[[], object],
     ) -> None:
         self._paths = tuple(paths)
         self._critical = tuple(critical)
         self._wakes = wakes
         self._only = tuple(only)
+        self._glance = glance
+        self._glanced: object = None
+        self._ended = threading.Event()
+        self._looking: threading.Thread | None = None
         self._observer: BaseObserver = Observer()
         self._scheduled: dict[_Folder, tuple[Identity, ObservedWatch]] = {}
         self._seen: dict[Path, Identity | None] = {}
         self._marked: list[Mark] = []
         self._missed = False
 
-    def start(self) -> None:
+    def start(self, look_seconds: float) -> None:
         self._observer.start()
         self._seen = self._look()
         self._follow()
+        self._glanced = self._glance()
+        # A thread that sleeps by itself: handing each look to a worker thread and back takes
+        # ten times as much as the look. Real time is meant: files know no other clock.
+        self._looking = threading.Thread(
+            target=self._look_on, args=(look_seconds,), name="amxwatch-looks", daemon=True
+        )
+        self._looking.start()
 
-    def check(self) -> None:
+    def _look_on(self, look_seconds: float) -> None:
+        while not self._ended.wait(look_seconds):
+            self._check()
+
+    def _check(self) -> None:
         """Look at every path, wake when one has moved, and watch what it leads to now."""
+        glanced = self._glance()
+        if glanced != self._glanced:
+            self._glanced = glanced
+            self._wakes.wake("moved at a glance")
         marks = self._marks()
         if marks == self._marked and self._is_watching_all():
             return
@@ -187,6 +211,9 @@ class _Watching:
             self._wakes.wake(f"replaced {moved[0]}")
 
     def stop(self) -> None:
+        self._ended.set()
+        if self._looking is not None:
+            self._looking.join(_CLOSE_SECONDS)
         self._observer.stop()
         self._observer.join(_CLOSE_SECONDS)
 
@@ -287,24 +314,25 @@ async def watch(
     walk_seconds: float = WALK_SECONDS,
     critical: Sequence[Path] = (),
     only: Sequence[str] = (),
+    glance: Callable[[], object] = lambda: None,
 ) -> AsyncIterator[AsyncIterator[str]]:
     """Yield an iterator of wake reasons, for one task at a time.
 
     `paths` are folders (with all below) and files; they need not exist yet, and may be
     replaced. Every `look_seconds` all of them are looked at by path, links followed; that is
     how a replaced folder is found, and an edit of a `critical` file where no event comes.
-    `only` are globs of file names; others wake nobody. A reason also comes every
+    `only` are globs of file names; others wake nobody. `glance` is a look of the caller's own,
+    made as often, in another thread: what it returns wakes when it moves. A reason also comes every
     `walk_seconds`. Reasons are hints: joined, doubled, or about nothing; what happened while
     nobody waited is told at the next wait.
     """
     wakes = _Wakes()
-    watching = _Watching(paths, critical, wakes, only)
+    watching = _Watching(paths, critical, wakes, only, glance)
     limiter = anyio.CapacityLimiter(1)
     try:
-        await anyio.to_thread.run_sync(watching.start, limiter=limiter)
+        await anyio.to_thread.run_sync(watching.start, look_seconds, limiter=limiter)
         async with anyio.create_task_group() as group:
-            pauses = (min(look_seconds, walk_seconds), walk_seconds)
-            group.start_soon(_look_again, watching, wakes, clock, pauses, limiter)
+            group.start_soon(_walk_again, wakes, clock, walk_seconds)
             yield wakes
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
@@ -318,18 +346,7 @@ async def watch(
         wakes.close()
 
 
-async def _look_again(
-    watching: _Watching,
-    wakes: _Wakes,
-    clock: Clock,
-    pauses: tuple[float, float],
-    limiter: anyio.CapacityLimiter,
-) -> None:
-    look_seconds, walk_seconds = pauses
-    walked = clock.monotonic()
+async def _walk_again(wakes: _Wakes, clock: Clock, walk_seconds: float) -> None:
     while True:
-        await clock.sleep(look_seconds)
-        await anyio.to_thread.run_sync(watching.check, limiter=limiter)
-        if clock.monotonic() - walked >= walk_seconds:
-            walked = clock.monotonic()
-            wakes.wake("walk")
+        await clock.sleep(walk_seconds)
+        wakes.wake("walk")

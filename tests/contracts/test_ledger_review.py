@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 
 from amxwatch.clocks.system import SystemClock
-from amxwatch.core.catalog import Column, ObjectRef, ObjectType, SourceProblem, Table
+from amxwatch.core.catalog import (
+    Column,
+    ObjectRef,
+    ObjectType,
+    SnapshotNumber,
+    SourceProblem,
+    Table,
+)
 from amxwatch.core.change import Delta
 from amxwatch.core.draft import Band, Draft, DraftEvent, DraftSource, DraftStatus, NewDraft
 from amxwatch.core.errors import (
+    NotFoundError,
     StoreError,
     TransitionError,
 )
@@ -138,6 +146,60 @@ def a_delta(name: str) -> Delta:
         ignore=("*.tmp",),
         put_tables=(Table(schema="s", name=name, columns=(column,)),),
     )
+
+
+async def test_pruned_snapshots_are_gone_and_their_numbers_never_given_again(
+    ledger: Ledger,
+) -> None:
+    def append(tx: Tx, profile: str, name: str, after: int | None) -> int | None:
+        return tx.snapshots.append(
+            profile,
+            a_delta(name),
+            at=later(after or 0),
+            after=after,  # type: ignore[arg-type]
+            tables=1,
+            columns=2,
+            changes=3,
+        )
+
+    def work(tx: Tx) -> None:
+        assert tx.snapshots.oldest("p") is None
+        assert tx.snapshots.size("p") == 0
+        for place, name in enumerate("abc"):
+            append(tx, "p", name, place or None)
+            append(tx, "q", name, place or None)
+        before, kept = tx.snapshots.size("p"), tx.snapshots.list("p")
+        whole = dataclasses.replace(a_delta("w"), whole=True)
+        tx.snapshots.compact("p", SnapshotNumber(3), whole)
+        assert list(tx.snapshots.log("p", None)) == [(3, whole)]
+        assert list(tx.snapshots.log("p", SnapshotNumber(1))) == [(3, whole)]
+        assert tx.snapshots.list("p") == kept[2:]
+        assert tx.snapshots.at("p", later(1.5)) is None
+        assert tx.snapshots.at("p", later(99)) == tx.snapshots.latest("p") == kept[2]
+        assert tx.snapshots.oldest("p") == 3
+        assert 0 < tx.snapshots.size("p") < before
+        assert append(tx, "p", "d", 3) == 4
+        assert tx.snapshots.oldest("q") == 1
+        assert len(list(tx.snapshots.log("q", None))) == 3
+        with pytest.raises(NotFoundError):
+            tx.snapshots.compact("p", SnapshotNumber(2), whole)
+        assert [record.number for record in tx.snapshots.list("p")] == [3, 4]
+
+    await ledger.write(work)
+
+
+async def test_a_delta_of_many_tables_comes_back(ledger: Ledger) -> None:
+    column = Column(name="größe", type="text", ordinal=1, comment="a\nb\u2028" * 50)
+    tables = tuple(Table(schema="s", name=f"t{i}", columns=(column,)) for i in range(1500))
+    many = Delta(reader="r", source="s", put_tables=tables)
+
+    def work(tx: Tx) -> None:
+        tx.snapshots.append(
+            "p", many, at=later(0), after=None, tables=1500, columns=1500, changes=0
+        )
+        assert list(tx.snapshots.log("p", None)) == [(1, many)]
+
+    await ledger.write(work)
 
 
 async def test_the_log_of_deltas(ledger: Ledger) -> None:

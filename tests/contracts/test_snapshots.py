@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -78,6 +79,11 @@ class Log:
         self.deltas.append((number, decode_delta(encode_delta(delta))))
         await self.cache.replay(self.deltas)
         return number, delta, moved
+
+    def wipe(self) -> None:
+        """Remove the files behind the cache's back."""
+        for file in self.path.parent.glob(f"{self.path.name}*"):
+            file.unlink()
 
 
 @pytest.fixture
@@ -370,8 +376,10 @@ async def answers(cache: SnapshotCache, taken: list[Catalog]) -> list[object]:
     for question in questions:
         try:
             found.append(await question())
-        except (CacheBrokenError, NotFoundError) as error:
-            found.append(type(error))
+        except CacheBrokenError:
+            found.append(CacheBrokenError)
+        except NotFoundError:
+            found.append(NotFoundError)
     return found
 
 
@@ -385,7 +393,7 @@ async def test_a_flipped_bit_is_never_a_wrong_answer(log: Log, tmp_path: Path) -
     places += [16, 300, 4096 + 9, 4096 + 40, 8192 + 9, 8192 + 40, 12288 + 3]
     broken = 0
     for place in places:
-        await log.cache.discard()
+        log.wipe()
         damaged = bytearray(whole)
         damaged[place] ^= 1 << chance.randrange(8)
         log.path.write_bytes(damaged)
@@ -452,7 +460,7 @@ async def test_a_cache_written_otherwise_is_rebuilt(
 async def test_content_that_checksums_vouch_for_must_match_its_fingerprint(log: Log) -> None:
     taken = await grown(log, size=8, steps=1)
     with duckdb.connect(log.path) as connection:
-        connection.execute("UPDATE col SET type = 'bogus' WHERE tid = 3 AND ordinal = 2")
+        connection.execute("UPDATE tbl SET body = body || 'x'::BLOB WHERE tid = 3")
     with pytest.raises(CacheBrokenError, match="fingerprint"):
         await log.cache.as_of(N(1))
     delta, _ = await log.cache.compare(taken[0], ignore=())
@@ -544,13 +552,13 @@ async def test_a_file_that_another_program_holds_open_is_busy(log: Log) -> None:
 
 
 REPLAY = """
-import sys, anyio
+import json, sys, anyio
 from pathlib import Path
 from amxwatch.core.codec import decode_delta
 from amxwatch.stores.snapshots import SnapshotCache
 
 def log(path):
-    lines = Path(path).read_text().splitlines()
+    lines = json.loads(Path(path).read_text())
     for number, line in enumerate(lines, start=1):
         if number == len(lines) and sys.argv[3] == "stop":
             print("in the middle", flush=True)
@@ -578,7 +586,7 @@ async def test_a_kill_in_the_middle_of_a_replay_leaves_the_old_state(
 ) -> None:
     taken = await grown(log, steps=4)
     lines = tmp_path / "log"
-    lines.write_text("\n".join(encode_delta(delta) for _, delta in log.deltas))
+    lines.write_text(json.dumps([encode_delta(delta) for _, delta in log.deltas]))
     await log.cache.discard()
     await log.cache.replay(log.deltas[:1])
     with replaying(log.path, lines, "stop") as other:
@@ -596,7 +604,7 @@ async def test_a_kill_around_the_commit_leaves_the_old_or_the_new_state(
 ) -> None:
     taken = await grown(log, size=400, steps=3)
     lines = tmp_path / "log"
-    lines.write_text("\n".join(encode_delta(delta) for _, delta in log.deltas))
+    lines.write_text(json.dumps([encode_delta(delta) for _, delta in log.deltas]))
     await log.cache.discard()
     await log.cache.replay(log.deltas[:1])
     start = tmp_path / "start.duckdb"
@@ -644,7 +652,7 @@ async def test_a_flipped_bit_in_the_log_file_is_never_a_wrong_answer(log: Log) -
     assert await answers(log.cache, taken) == right
     chance = random.Random(20261121)
     for place in [0, 8, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(12))]:
-        await log.cache.discard()
+        log.wipe()
         damaged = bytearray(whole)
         damaged[place] ^= 1 << chance.randrange(8)
         log.path.write_bytes(file)

@@ -6,10 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from amxwatch.context.lineage import Lineage
 from amxwatch.core.catalog import Catalog, Column, Key, KeyKind, ObjectRef, ObjectType, Table
 from amxwatch.core.change import Change, ChangeKind, Moved, explain
+from amxwatch.core.lineage import VALUES_ONLY
 from amxwatch.core.scope import Scope
-from amxwatch.core.selection import from_changes, structure_hash, without_description
+from amxwatch.core.selection import (
+    downstream_of,
+    from_changes,
+    structure_hash,
+    without_description,
+)
 
 EVERYTHING = Scope.parse("all")
 
@@ -113,3 +120,84 @@ def test_the_structure_hash_moves_with_the_structure_and_not_with_names_or_comme
     assert structure_hash(commented, "a") == same
     assert structure_hash(retyped, "a") != same
     assert structure_hash(retyped, None) != structure_hash(old, None)
+
+
+# -- downstream ------------------------------------------------------------------------------
+
+VIEWS = (
+    ("daily", "day revenue", "SELECT placed, sum(total) FROM s.orders WHERE kind = 1 GROUP BY 1"),
+    ("best", "top", "SELECT max(revenue) FROM s.daily"),
+    ("unread", "x", "SELECT ( FROM s.orders"),
+)
+
+
+def downstream(*changes: Change, scope: Scope = EVERYTHING) -> dict[str, tuple[str, str]]:
+    """Return what else is drafted over `VIEWS`, each with its cause and how that is known."""
+    views = [
+        replace(
+            table(name, *columns.split()),
+            type=ObjectType.VIEW,
+            definition=sql,
+        )
+        for name, columns, sql in VIEWS
+    ]
+    tables = sorted([table("orders", "placed", "total", "kind"), *views], key=lambda t: t.name)
+    catalog = Catalog(reader="t", source="t", tables=tuple(tables))
+    lineage = Lineage(catalog, "postgres")
+    found = downstream_of(changes, catalog, scope, lambda of: lineage.impact(of, uses=VALUES_ONLY))
+    assert [one.ref for one in found] == sorted(one.ref for one in found)
+    return {str(one.ref): (str(one.cause), one.way.level.value) for one in found}
+
+
+def changed(name: str, kind: ChangeKind = ChangeKind.TYPE_CHANGED, **values: object) -> Change:
+    owner, _, column = name.partition(".")
+    given = {"before": "a", "after": "b", **values}
+    return Change(
+        kind=kind,
+        object_type=ObjectType.COLUMN if column else ObjectType.TABLE,
+        ref=ObjectRef(schema="s", table=owner, column=column),
+        **given,  # type: ignore[arg-type]  # values of a change
+    )
+
+
+def test_a_changed_column_takes_along_what_is_computed_from_it() -> None:
+    assert downstream(changed("orders.total")) == {
+        "s.best.top": ("s.orders.total", "column"),
+        "s.daily.revenue": ("s.orders.total", "column"),
+        "s.unread": ("s.orders.total", "table"),
+    }
+
+
+def test_a_column_that_only_filters_takes_along_no_column() -> None:
+    assert downstream(changed("orders.kind")) == {"s.unread": ("s.orders.kind", "table")}
+
+
+def test_a_redefined_view_takes_along_the_views_that_read_it() -> None:
+    redefined = changed("daily", ChangeKind.DEFINITION_CHANGED)
+    assert downstream(redefined) == {"s.best": ("s.daily", "column")}
+
+
+def test_a_renamed_table_takes_along_the_views_that_read_it() -> None:
+    renamed = changed("orders", ChangeKind.RENAMED, before={"schema": "s", "table": "o"})
+    assert set(downstream(renamed)) == {"s.daily", "s.best", "s.unread"}
+
+
+def test_a_key_takes_along_what_is_computed_from_its_columns() -> None:
+    keys: dict[str, object] = {"primary": [], "unique": [], "foreign": []}
+    keyed = changed(
+        "orders", ChangeKind.KEY_CHANGED, before=keys, after={**keys, "primary": ["placed"]}
+    )
+    assert set(downstream(keyed)) == {"s.daily.day", "s.unread"}
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.COMMENT_CHANGED, ChangeKind.REMOVED])
+def test_comments_and_removals_take_nothing_along(kind: ChangeKind) -> None:
+    assert downstream(changed("orders.total", kind)) == {}
+
+
+def test_only_what_is_in_scope_comes_along_and_nothing_twice() -> None:
+    scope = Scope.parse("table:s.orders,s.best")
+    assert set(downstream(changed("orders.total"), scope=scope)) == {"s.best.top"}
+    both = (changed("orders.total"), changed("daily.revenue"))
+    assert downstream(*both)["s.best.top"] == ("s.daily.revenue", "column")
+    assert "s.daily.revenue" not in downstream(*both)

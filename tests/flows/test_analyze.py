@@ -14,6 +14,7 @@ from amxwatch.core.errors import ProviderUnavailableError
 from amxwatch.core.run import RunKind, RunStatus
 from amxwatch.core.scope import Scope
 from amxwatch.flows import apply, manual, review
+from amxwatch.flows.plan import make_plan
 from tests.flows.conftest import World, catalog, column, primary_key, table
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ async def written(world: World, text_of: dict[str, str]) -> None:
     """Draft, accept and apply descriptions of our own."""
     for draft in await world.drafts(statuses=frozenset({DraftStatus.PENDING})):
         await review.edit(world.ledger, world.clock, draft.id, text_of[str(draft.ref)])
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     await apply.execute(world.source, rows, owner="test")
 
 
@@ -224,7 +225,7 @@ async def test_a_person_commented_object_is_flagged_and_never_applied_by_itself(
     assert (tally.accepted, tally.left) == (0, 1)
     # A person may still choose to replace it, one by one.
     await review.accept(world.ledger, world.clock, draft.id)
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     done = await apply.execute(world.source, rows, owner="test")
     assert done.written == 1
 

@@ -14,6 +14,7 @@ from amxwatch.core.errors import DatabaseError, DatabaseUnavailableError
 from amxwatch.core.run import RunId
 from amxwatch.flows import apply, review
 from amxwatch.flows.interrupted import settle_interrupted
+from amxwatch.flows.plan import Verdict, make_plan
 from amxwatch.flows.undo import undo
 from tests.flows.conftest import World, catalog, column, table
 from tests.flows.test_analyze import by_hand
@@ -37,12 +38,12 @@ async def test_a_plan_writes_nothing_and_its_execution_writes_each_row_once(
     world: World,
 ) -> None:
     await accepted(world)
-    rows = await apply.plan(world.source)
-    assert [row.verdict for row in rows] == [apply.Verdict.WRITE] * 2
+    rows = await make_plan(world.source)
+    assert [row.verdict for row in rows] == [Verdict.WRITE] * 2
     assert world.database.executed == []
     done = await apply.execute(world.source, rows, owner="test")
     assert (done.written, len(world.database.executed)) == (2, 2)
-    assert await apply.plan(world.source) == ()
+    assert await make_plan(world.source) == ()
     shown = await world.source.catalog()
     assert shown.tables[0].comment == "What #table means."
 
@@ -52,7 +53,7 @@ async def test_a_comment_that_was_changed_meanwhile_is_a_conflict_and_stays(
 ) -> None:
     await accepted(world)
     world.database.catalog = catalog(table("orders", column("order_id", comment="Mine.")))
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     done = await apply.execute(world.source, rows, owner="test")
     assert done.written == 1
     assert done.conflicts == (
@@ -62,18 +63,18 @@ async def test_a_comment_that_was_changed_meanwhile_is_a_conflict_and_stays(
     [draft] = await world.drafts(statuses=frozenset({DraftStatus.CONFLICT}))
     assert draft.base_comment == "Mine.", "the reviewer decides over what stands there now"
     await review.accept(world.ledger, world.clock, draft.id)
-    again = await apply.execute(world.source, await apply.plan(world.source), owner="test")
+    again = await apply.execute(world.source, await make_plan(world.source), owner="test")
     assert again.written == 1
 
 
 async def test_failed_rows_stay_queued_and_an_outage_stops_the_tries(world: World) -> None:
     await accepted(world)
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     world.database.fail_with = DatabaseUnavailableError("the database went away")
     done = await apply.execute(world.source, rows, owner="test")
     assert [failure["error"] for failure in done.failed] == ["the database went away"] * 2
     world.database.fail_with = None
-    assert len(await apply.plan(world.source)) == 2
+    assert len(await make_plan(world.source)) == 2
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ async def test_a_write_that_was_cancelled_in_the_middle_is_settled_by_the_next_l
     world: World,
 ) -> None:
     await accepted(world)
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     hanging = anyio.Event()
 
     async def hang(*_: object) -> list[str | DatabaseError]:
@@ -125,13 +126,13 @@ async def test_a_write_that_was_cancelled_in_the_middle_is_settled_by_the_next_l
         group.cancel_scope.cancel()
     world.database.execute_many = execute_many  # type: ignore[method-assign]
     assert await settle_interrupted(world.source, lambda _: False, owner="me") == 2
-    done = await apply.execute(world.source, await apply.plan(world.source), owner="me")
+    done = await apply.execute(world.source, await make_plan(world.source), owner="me")
     assert done.written == 2
 
 
 async def test_undo_puts_back_what_was_there_unless_someone_changed_it(world: World) -> None:
     run_id = await accepted(world)
-    await apply.execute(world.source, await apply.plan(world.source), owner="test")
+    await apply.execute(world.source, await make_plan(world.source), owner="test")
     touched = replace(world.database.catalog.tables[0], comment="By a person, later.")
     world.database.catalog = catalog(touched)
     done = await undo(world.source, RunId(run_id))
@@ -147,10 +148,10 @@ async def test_what_the_database_cannot_hold_is_skipped_with_its_statement(
     world.database.capabilities = replace(
         world.database.capabilities, comments=frozenset({ObjectType.TABLE})
     )
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     done = await apply.execute(
         world.source, [row for row in rows if row.target.type is ObjectType.TABLE], owner="test"
     )
     assert done.written == 1
-    [left] = [row for row in rows if row.verdict is apply.Verdict.UNSUPPORTED]
+    [left] = [row for row in rows if row.verdict is Verdict.UNSUPPORTED]
     assert left.reason == "Memory cannot hold a column comment"

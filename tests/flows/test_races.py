@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,12 +13,14 @@ import pytest
 from amxwatch.core.catalog import Catalog
 from amxwatch.core.draft import DraftStatus
 from amxwatch.core.errors import DatabaseUnavailableError
+from amxwatch.core.run import RunStatus
 from amxwatch.databases.memory import MemoryDatabase
-from amxwatch.flows import apply, review
+from amxwatch.flows import apply, manual, review
 from amxwatch.flows.arming import armed
-from amxwatch.flows.cadenced import on_change
+from amxwatch.flows.cadenced import DECLINED, on_change
 from amxwatch.flows.clocked import on_clock
 from amxwatch.flows.firing import Firing
+from amxwatch.flows.plan import make_plan
 from amxwatch.flows.source import Source
 from amxwatch.flows.watch import look
 from amxwatch.ports.ledger import RunFilter
@@ -115,7 +118,7 @@ async def test_words_that_were_changed_after_the_plan_are_not_overtaken_by_it(
     world: World,
 ) -> None:
     await accepted(world)
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     first = rows[0].draft
     await review.reopen(world.ledger, world.clock, first.id)
     await review.edit(world.ledger, world.clock, first.id, "The reviewer's better words.")
@@ -127,7 +130,7 @@ async def test_words_that_were_changed_after_the_plan_are_not_overtaken_by_it(
 async def test_a_row_that_another_process_settled_does_not_end_the_apply(world: World) -> None:
     await accepted(world)
     world.database.catalog = catalog(table("orders", column("order_id", comment="Mine.")))
-    rows = await apply.plan(world.source)
+    rows = await make_plan(world.source)
     await apply.execute(world.source, rows[1:], owner="other")
     done = await apply.execute(world.source, rows, owner="me")
     assert (done.written, len(done.skipped)) == (1, 1)
@@ -136,13 +139,13 @@ async def test_a_row_that_another_process_settled_does_not_end_the_apply(world: 
 async def test_no_bulk_answer_takes_a_draft_that_was_once_in_conflict(world: World) -> None:
     await accepted(world)
     world.database.catalog = catalog(table("orders", column("order_id", comment="Mine.")))
-    await apply.execute(world.source, await apply.plan(world.source), owner="me")
+    await apply.execute(world.source, await make_plan(world.source), owner="me")
     [draft] = await world.drafts(statuses=frozenset({DraftStatus.CONFLICT}))
     await review.accept(world.ledger, world.clock, draft.id)
     await review.reopen(world.ledger, world.clock, draft.id)
     waiting = await review.queue(world.ledger, profile=None, run_id=None)
     await review.by_strategy(world.ledger, world.clock, review.Strategy.ACCEPT_ALL, waiting)
-    await apply.execute(world.source, await apply.plan(world.source), owner="me")
+    await apply.execute(world.source, await make_plan(world.source), owner="me")
     assert world.database.catalog.tables[0].columns[0].comment == "Mine."
 
 
@@ -158,8 +161,10 @@ async def test_an_older_read_never_follows_a_newer_snapshot(world: World) -> Non
         return found
 
     world.database.read = slow  # type: ignore[method-assign]
+    # Another process: neither its lock nor what it read is ours.
+    other = replace(world.source, looking=anyio.Lock(), _read_as={})
     async with anyio.create_task_group() as group:
-        group.start_soon(world.look)
+        group.start_soon(partial(look, other, exact=True))
         await begun.wait()
         world.database.read = read  # type: ignore[method-assign]
         world.database.catalog = AFTER
@@ -218,3 +223,25 @@ async def test_a_clock_that_is_set_back_does_not_blind_us(world: World) -> None:
     world.database.fail_with = None
     world.clock.advance(timedelta(hours=-23))
     assert (await look(world.source)).error is None
+
+
+async def test_a_cancelled_run_comes_again_only_when_more_moves(world: World) -> None:
+    world.database.catalog = BEFORE
+    plan = world.on_change()
+    await world.turn(plan)
+    world.database.catalog = AFTER
+    fired = await world.turn(plan)
+    assert fired.run_id is not None
+    await manual.cancel(world.ledger, world.clock, fired.run_id)
+    for _ in range(3):
+        again = await world.turn(plan)
+        assert (again.action, again.skip_reason) == ("wait", DECLINED)
+    assert len(await world.runs()) == 1
+    world.database.catalog = catalog(table("orders", "order_id", "total", "currency"))
+    assert (await world.turn(plan)).action == "fire"
+    run = await world.execute()
+    assert run.status is RunStatus.COMPLETED
+    assert {str(draft.ref) for draft in await world.drafts()} == {
+        "shop.orders.total",
+        "shop.orders.currency",
+    }

@@ -169,7 +169,10 @@ WORDS: Words = {
         f"Which changes count: {', '.join(f'`{kind}`' for kind in ChangeKind)}.",
         "all but `removed` and `comment_changed`",
     ),
-    "trigger.include_downstream": "Also draft what depends on the object that changed.",
+    "trigger.include_downstream": (
+        "`true`: also draft the views, and the columns of views, that are computed from what"
+        " changed. See [lineage](../lineage.md)."
+    ),
     "trigger.initial_run": (
         "`true`: the first run covers the whole scope. `false`: what is there at first sight is"
         " not news."

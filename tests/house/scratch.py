@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import duckdb
 from amxwatch.cli.app import run
 from amxwatch.daemon import demo
 from tests.house.markdown import Block
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
 SHOP = """
 CREATE TABLE customer (
@@ -71,7 +74,7 @@ class Scratch:
     env: dict[str, str] = field(default_factory=dict)
 
     def build(self) -> None:
-        """Make `shop.duckdb`, `shop.db`, `models/`, the demo's warehouse, and an environment."""
+        """Make small databases, `models/`, `shop_dbt/`, the demo's warehouse, an environment."""
         with duckdb.connect(str(self.folder / "shop.duckdb")) as connection:
             connection.execute(SHOP)
         with contextlib.closing(sqlite3.connect(self.folder / "shop.db")) as lite:
@@ -82,6 +85,7 @@ class Scratch:
         (self.folder / "models").mkdir()
         for name, text in MODELS.items():
             (self.folder / "models" / name).write_text(text, encoding="utf-8")
+        shutil.copytree(FIXTURES / "dbt" / "shop", self.folder / "shop_dbt")
         programs = str(Path(sys.executable).parent)
         self.env = {
             **os.environ,

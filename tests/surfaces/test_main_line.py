@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.plugins.install import Document, Installed
+from tests.plugins.mariadb import MariadbServer
 
 WATCH = """
 [daemon]
@@ -36,7 +38,7 @@ def moved_tables(changes: list[Document]) -> set[str]:
         if change["op"] in TABLE_OPS:
             tables.add(name.split(".")[1])
         elif change["op"] in ("add_constraint", "alter_constraint", "drop_constraint"):
-            tables.add(name.split(":")[0])
+            tables.add(name.split(":")[0].split(".")[-1])
     return tables
 
 
@@ -184,6 +186,60 @@ def replace_sqlite(path: Path, script: str) -> None:
         drops = [f'DROP TABLE "{name}";' for (name,) in connection.execute(query)]
         connection.executescript("\n".join(["BEGIN;", *drops, script, "COMMIT;"]))
     connection.close()
+
+
+@pytest.mark.parametrize("number", [7, 18])
+def test_mariadb(
+    install: Installed, cases: Path, mariadb_server: MariadbServer, mariadb_name: str, number: int
+) -> None:
+    before, _ = version(cases, "roundcube_mysql", number - 1)
+    after, changes = version(cases, "roundcube_mysql", number)
+    load_mariadb(mariadb_server, mariadb_name, before)
+    start(install, mariadb_server.url(mariadb_name))
+    load_mariadb(mariadb_server, mariadb_name, after)
+    run = install.completed_run()
+    pending = install.pending()
+    assert run["trigger"] == "change"
+    assert drafted_tables(pending) == moved_tables(changes)
+    assert run["drafted"] == len(pending) > 0
+    applied = review_and_apply(install)
+    assert (applied["written"], applied["failed"]) == (len(pending), [])
+    chosen = {(d["table"], d["column"] or ""): d["alternatives"][0] for d in pending}
+    with closing(mariadb_server.connect(mariadb_name)) as opened, opened.cursor() as cursor:
+        cursor.execute(
+            "SELECT TABLE_NAME, '', TABLE_COMMENT FROM information_schema.TABLES "
+            f"WHERE TABLE_SCHEMA = '{mariadb_name}' UNION ALL "
+            "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_COMMENT FROM information_schema.COLUMNS "
+            f"WHERE TABLE_SCHEMA = '{mariadb_name}'"
+        )
+        found = {row[:2]: row[2] for row in cursor.fetchall() if row[2]}
+    assert found == chosen
+    # Our own comments coming back are not news, and nothing else is pending.
+    install.run("catalog", "refresh", "source")
+    assert [run["trigger"] for run in install.runs() if run["kind"] == "analyze"] == ["change"]
+    again = install.json("catalog", "diff", "source")
+    assert {change["change"] for change in again["changes"]} <= {"comment_changed"}
+
+
+def load_mariadb(server: MariadbServer, name: str, script: str) -> None:
+    """Replace a whole database by a script's, so that nobody sees it in between."""
+    from pymysql.constants import CLIENT
+
+    flags = {"client_flag": CLIENT.MULTI_STATEMENTS}
+    with closing(server.connect(f"{name}", **flags)) as opened, opened.cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        former = [row[0] for row in cursor.fetchall()]
+        aside = f"{name}_{len(former)}_{len(script)}"
+        cursor.execute(f"CREATE DATABASE {aside}")
+        cursor.execute(f"USE {aside}; {script}")
+        while cursor.nextset():
+            pass
+        cursor.execute("SHOW TABLES")
+        come = [row[0] for row in cursor.fetchall()]
+        cursor.execute(f"CREATE DATABASE {aside}_gone")
+        moves = [f"{name}.`{table}` TO {aside}_gone.`{table}`" for table in former]
+        moves += [f"{aside}.`{table}` TO {name}.`{table}`" for table in come]
+        cursor.execute(f"RENAME TABLE {', '.join(moves)}")
 
 
 def test_duckdb(install: Installed, cases: Path, tmp_path: Path) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
 
 from amxwatch.core.catalog import Catalog, Column, Key, KeyKind, ObjectType, Schema, Table
 from amxwatch.databases.duckdb.file import QUERIES, Connection, DuckFile
 from amxwatch.databases.views import select_of
+
+Row = tuple[Any, ...]
 
 READER = "duckdb/1"
 
@@ -43,19 +49,25 @@ class DuckReader:
                 parts.append("-")
                 continue
             newest = max(newest, found.st_mtime_ns)
-            parts.append(f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}")
+            parts.append(
+                f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}:{found.st_dev}:"
+                f"{found.st_ctime_ns}"
+            )
         if self._file.clock.now().timestamp() - newest / 1e9 < RACY_SECONDS:
             parts.append(secrets.token_hex(8))
         return "|".join(parts)
 
     async def read(self) -> Catalog:
-        return await self._file.run(self._read)
+        """Read the catalog; the file is held open for the queries alone.
 
-    def _read(self, connection: Connection) -> Catalog:
-        connection.begin()
-        schemas = connection.execute(QUERIES["schemas"]).fetchall()
-        columns = _columns(connection)
-        keys = _keys(connection)
+        Whoever else wants to write to it cannot open it meanwhile.
+        """
+        rows = await self._file.run(_fetch)
+        return await anyio.to_thread.run_sync(self._catalog, rows)
+
+    def _catalog(self, rows: _Rows) -> Catalog:
+        columns = _columns(rows.columns)
+        keys = _keys(rows.keys)
         tables = [
             Table(
                 schema=schema,
@@ -65,24 +77,40 @@ class DuckReader:
                 keys=tuple(sorted(keys[schema, name], key=lambda key: (key.kind, key.columns))),
                 comment=comment,
                 definition=select_of(create) if create else None,
-                row_estimate=rows,
+                row_estimate=count,
             )
-            for schema, name, kind, comment, rows, create in connection.execute(
-                QUERIES["relations"]
-            ).fetchall()
+            for schema, name, kind, comment, count, create in rows.relations
         ]
-        connection.rollback()
         return Catalog(
             reader=READER,
             source=f"duckdb:{self._file.path}",
-            schemas=tuple(Schema(name=name) for name in sorted(row[0] for row in schemas)),
+            schemas=tuple(Schema(name=name) for name in sorted(row[0] for row in rows.schemas)),
             tables=tuple(sorted(tables, key=lambda table: (table.schema, table.name))),
         )
 
 
-def _columns(connection: Connection) -> dict[tuple[str, str], list[Column]]:
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What the queries gave, in one transaction."""
+
+    schemas: list[Row]
+    relations: list[Row]
+    columns: list[Row]
+    keys: list[Row]
+
+
+def _fetch(connection: Connection) -> _Rows:
+    connection.begin()
+    fetched = {
+        name: connection.execute(QUERIES[name]).fetchall()
+        for name in ("schemas", "relations", "columns", "keys")
+    }
+    connection.rollback()
+    return _Rows(**fetched)
+
+
+def _columns(rows: list[Row]) -> dict[tuple[str, str], list[Column]]:
     found: dict[tuple[str, str], list[Column]] = defaultdict(list)
-    rows = connection.execute(QUERIES["columns"]).fetchall()
     for schema, table, name, kind, is_nullable, default, is_generated, comment in rows:
         columns = found[schema, table]
         columns.append(
@@ -98,9 +126,8 @@ def _columns(connection: Connection) -> dict[tuple[str, str], list[Column]]:
     return found
 
 
-def _keys(connection: Connection) -> dict[tuple[str, str], list[Key]]:
+def _keys(rows: list[Row]) -> dict[tuple[str, str], list[Key]]:
     found: dict[tuple[str, str], list[Key]] = defaultdict(list)
-    rows = connection.execute(QUERIES["keys"]).fetchall()
     for schema, table, kind, columns, name, other, other_columns in rows:
         found[schema, table].append(
             Key(

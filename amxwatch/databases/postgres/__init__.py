@@ -1,7 +1,9 @@
 """PostgreSQL 14 and newer, through psycopg: catalog, samples, comments, notifications.
 
-`catalog.sql` holds the queries; each file here is one window of `ports.database`. It is imported
-only when a URL asks for it, and nothing else in the house imports psycopg.
+The `.sql` files hold the queries. `fingerprint` tells what moved, `parts` reads it, `building`
+makes tables of it, `memory` is what stays of a read; each other file is one window of
+`ports.database` or an optional port. It is imported only when a URL asks for it, and nothing else
+in the house imports psycopg.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from amxwatch.core.catalog import ObjectType
 from amxwatch.databases import ConnectOptions
 from amxwatch.databases.postgres.comments import PostgresCommenter
 from amxwatch.databases.postgres.connection import Address, Session
+from amxwatch.databases.postgres.ddl_watch import PostgresDdlWatch
 from amxwatch.databases.postgres.hints import PostgresHints
 from amxwatch.databases.postgres.privileges import PostgresPrivileges
 from amxwatch.databases.postgres.reader import PostgresReader
@@ -34,6 +37,7 @@ class PostgresDatabase:
         self.sampler = PostgresSampler(self._session)
         self.commenter = PostgresCommenter(self._session)
         self.privileges = PostgresPrivileges(self._session)
+        self.ddl_watch = PostgresDdlWatch(self._session)
         self.hints = PostgresHints(address)
 
     async def aclose(self) -> None:

@@ -33,6 +33,8 @@ SPELLING = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "quote_all_identifiers": "off",
+    # Compiling a catalog query takes longer than running it.
+    "jit": "off",
 }
 """Settings that the server's spelling of types, defaults and views depends on, pinned."""
 
@@ -104,6 +106,8 @@ class Session:
         self.address = address
         self._options = options
         self._connection: Connection | None = None
+        self.epoch = 0
+        """Counts the connections made, so that what was seen over one is told from the next."""
         self._lane = BlockingLane(self._interrupt)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -132,6 +136,7 @@ class Session:
 
     def _connect(self) -> Connection:
         self._connection = open_connection(self.address)
+        self.epoch += 1
         return self._connection
 
     def _forget(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from amxwatch.core.errors import UsageError
-from amxwatch.databases.sql_folder.dialects import dialect_named, known_dialects
+from amxwatch.databases.sql_folder.dialects import KNOWN
 from amxwatch.databases.sql_folder.files import COMMENTS_FILE
 from amxwatch.databases.sql_folder.folder import SqlFolder
 
@@ -34,8 +34,15 @@ def open_sql_folder(url: str, *, relative_to: Path, options: object = None) -> S
         raise UsageError(f"ddl URL: unknown option {unknown[0]!r}; only dialect is known")
     name = wanted.get("dialect", "").strip().lower()
     if not name:
-        known = ", ".join(known_dialects())
+        known = ", ".join(sorted(KNOWN))
         raise UsageError(f"ddl URL: the dialect is missing; add ?dialect= and one of {known}")
-    dialect_named(name)
+    if name not in KNOWN:
+        _ask_sqlglot(name)
     folder = Path(os.path.normpath(relative_to.absolute() / place.removeprefix("/")))
     return SqlFolder(folder, name)
+
+
+def _ask_sqlglot(name: str) -> None:
+    from amxwatch.databases.sql_folder.grammar import dialect_named
+
+    dialect_named(name)

@@ -8,7 +8,6 @@ from sqlglot.dialects.dialect import Dialect
 from amxwatch.core.catalog import ObjectType
 from amxwatch.databases.sql_folder import columns
 from amxwatch.databases.sql_folder.creates import Parse
-from amxwatch.databases.sql_folder.dialects import fold_column
 from amxwatch.databases.sql_folder.edits import (
     AddColumn,
     AddKey,
@@ -29,8 +28,9 @@ from amxwatch.databases.sql_folder.edits import (
     SetComment,
     SwapTables,
 )
+from amxwatch.databases.sql_folder.grammar import fold_column
 from amxwatch.databases.sql_folder.headlines import MODIFIERS
-from amxwatch.databases.sql_folder.queries import Query
+from amxwatch.databases.sql_folder.queries import read_query
 from amxwatch.databases.sql_folder.tokens import (
     Tokens,
     UnreadableError,
@@ -157,7 +157,7 @@ def _on_whole(action: exp.Expr, name: Name, dialect: Dialect) -> list[Edit]:
         case exp.AlterSet():
             return _set_comment(action, name)
         case exp.Query():
-            query = Query(action, dialect, names=())
+            query = read_query(action, dialect, names=())
             kind = ObjectType.VIEW
             return [PutTable(name=name, type=kind, query=query, keeps_comments=True)]
         case exp.ReplaceColumns():

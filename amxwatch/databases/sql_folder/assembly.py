@@ -31,6 +31,7 @@ from amxwatch.databases.sql_folder.edits import (
     SwapTables,
     TableEdit,
 )
+from amxwatch.databases.sql_folder.query import Project
 
 
 class Assembly:
@@ -40,9 +41,10 @@ class Assembly:
     a broken statement names, under the names that they have at the end.
     """
 
-    def __init__(self, *, default_schema: str, nullable_keys: bool) -> None:
+    def __init__(self, *, default_schema: str, nullable_keys: bool, project: Project) -> None:
         self._default = default_schema
         self._nullable_keys = nullable_keys
+        self._project = project
         self._path: tuple[str, ...] = (default_schema,)
         self._schemas: dict[str, Schema] = {}
         self._tables: dict[Name, Table] = {}
@@ -62,7 +64,11 @@ class Assembly:
 
     def fork(self) -> Assembly:
         """Return a copy that can go on by itself; tables are values and are shared."""
-        copy = Assembly(default_schema=self._default, nullable_keys=self._nullable_keys)
+        copy = Assembly(
+            default_schema=self._default,
+            nullable_keys=self._nullable_keys,
+            project=self._project,
+        )
         copy._schemas = dict(self._schemas)
         copy._tables = dict(self._tables)
         copy.held = set(self.held)
@@ -77,6 +83,23 @@ class Assembly:
         return {table.schema: Schema(name=table.schema) for table in self._tables.values()} | (
             self._schemas
         )
+
+    def adopt(self, other: Assembly, names: frozenset[Name]) -> None:
+        """Take these tables as another assembly left them."""
+        for name in names:
+            self._tables.pop(name, None)
+            if name in other._tables:
+                self._tables[name] = other._tables[name]
+
+    def completed(self, names: frozenset[Name]) -> dict[Name, Table | None]:
+        """Return these tables, and those that leave it to one of them what they reference."""
+        asked = set(names)
+        for name, table in self._tables.items():
+            for key in table.keys:
+                if key.references in names and not key.referenced_columns:
+                    asked.add(name)
+        found = {name: self._tables.get(name) for name in asked}
+        return {name: table and self._completed(table) for name, table in found.items()}
 
     def tables(self) -> dict[Name, Table]:
         """Return every table with its references completed."""
@@ -169,7 +192,7 @@ class Assembly:
     def _queried(self, table: Table, edit: PutTable) -> Table:
         assert edit.query is not None  # the caller asked
         is_table = edit.type is edit.type.TABLE
-        found = edit.query.columns(self.lookup)
+        found = edit.query.columns(self.lookup, self._project)
         table = table if is_table else replace(table, definition=edit.query.text)
         if is_table and table.columns:
             return table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
@@ -11,6 +12,9 @@ from amxwatch.core.catalog import Column, Key, KeyKind
 
 _LAST = 0
 """An ordinal that is given later, when the column takes its place in a table."""
+
+_KEPT = 4_096
+"""Spellings of types and literals that are remembered; a folder has dozens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def read_parts(schema: exp.Schema, dialect: Dialect, *, typed: bool = True) -> P
     likes: list[exp.LikeProperty] = []
     for item in schema.expressions:
         if isinstance(item, exp.ColumnDef):
-            columns.append(read_column(item, dialect))
+            columns.append(read_column(item, dialect, len(columns) + 1))
             keys += column_keys(item)
         elif isinstance(item, exp.Identifier) and typed:
             columns.append(Column(name=item.name, type="", ordinal=_LAST))
@@ -69,40 +73,83 @@ def read_parts(schema: exp.Schema, dialect: Dialect, *, typed: bool = True) -> P
     return Parts(columns=tuple(columns), keys=tuple(keys), likes=tuple(likes))
 
 
-def read_column(item: exp.ColumnDef, dialect: Dialect) -> Column:
+def read_column(item: exp.ColumnDef, dialect: Dialect, ordinal: int = _LAST) -> Column:
     """Return a column as defined; its keys come from `column_keys`."""
-    kind = item.args.get("kind")
-    type_ = kind.sql(dialect=dialect, comments=False) if isinstance(kind, exp.Expr) else ""
-    found = Column(name=item.name, type=type_, ordinal=_LAST)
-    if dialect_name(dialect) == "clickhouse":
-        found = replace(found, nullable=type_.startswith(("Nullable(", "LowCardinality(Nullable(")))
+    type_ = type_text(item.args.get("kind"), dialect)
+    product = dialect_name(dialect)
+    nullable = product != "clickhouse" or type_.startswith(_NULLABLE)
+    default: str | None = None
+    comment: str | None = None
     for constraint in item.args.get("constraints") or ():
-        found = _constrained(found, constraint.args.get("kind"), dialect)
-    return found
+        match constraint.args.get("kind"):
+            case exp.NotNullColumnConstraint() as kind:
+                nullable = bool(kind.args.get("allow_null"))
+            case exp.PrimaryKeyColumnConstraint():
+                nullable = nullable and product == "sqlite"
+            case exp.GeneratedAsIdentityColumnConstraint() as kind:
+                nullable = nullable and bool(kind.args.get("expression"))
+            case exp.DefaultColumnConstraint() as kind:
+                default = default_text(kind.this, dialect)
+            case exp.CommentColumnConstraint() as kind:
+                comment = text_of(kind.this)
+            case exp.Properties() as kind:
+                comment = comment_in(kind) or comment
+    return Column(
+        name=item.name,
+        type=type_,
+        nullable=nullable,
+        default=default,
+        ordinal=ordinal,
+        comment=comment,
+    )
 
 
-def _constrained(column: Column, kind: exp.Expr | None, dialect: Dialect) -> Column:
-    match kind:
-        case exp.NotNullColumnConstraint():
-            return replace(column, nullable=bool(kind.args.get("allow_null")))
-        case exp.PrimaryKeyColumnConstraint():
-            return column if dialect_name(dialect) == "sqlite" else replace(column, nullable=False)
-        case exp.GeneratedAsIdentityColumnConstraint() if not kind.args.get("expression"):
-            return replace(column, nullable=False)
-        case exp.DefaultColumnConstraint():
-            return replace(column, default=default_text(kind.this, dialect))
-        case exp.CommentColumnConstraint():
-            return replace(column, comment=text_of(kind.this))
-        case exp.Properties():
-            return replace(column, comment=comment_in(kind) or column.comment)
-    return column
+_NULLABLE = ("Nullable(", "LowCardinality(Nullable(")
+
+
+def type_text(kind: object, dialect: Dialect) -> str:
+    """Return a type in the dialect's canonical spelling; empty where there is none."""
+    if not isinstance(kind, exp.Expr):
+        return ""
+    if (sizes := _sizes(kind)) is not None:
+        return _plain_type(kind.this, sizes, dialect)
+    return str(kind.sql(dialect=dialect, comments=False))
+
+
+def _sizes(kind: exp.Expr) -> tuple[str, ...] | None:
+    """Return the numbers of a type such as numeric(12, 2); None where it is more than that."""
+    if not isinstance(kind, exp.DataType) or kind.this is exp.DType.USERDEFINED:
+        return None
+    if any(value for name, value in kind.args.items() if name not in ("this", "expressions")):
+        return None
+    sizes = []
+    for item in kind.expressions:
+        bare = type(item) is exp.DataTypeParam and not item.expression
+        size = item.this if bare else None
+        if type(size) is not exp.Literal or size.is_string:
+            return None
+        sizes.append(size.this)
+    return tuple(sizes)
+
+
+@lru_cache(maxsize=_KEPT)
+def _plain_type(name: exp.DType, sizes: tuple[str, ...], dialect: Dialect) -> str:
+    numbers = [exp.DataTypeParam(this=exp.Literal.number(size)) for size in sizes]
+    return exp.DataType(this=name, expressions=numbers).sql(dialect=dialect, comments=False)
 
 
 def default_text(value: object, dialect: Dialect) -> str | None:
     """Return a default's canonical text; DEFAULT NULL is none."""
     if not isinstance(value, exp.Expr) or isinstance(value, exp.Null):
         return None
+    if type(value) is exp.Literal:
+        return _literal(value.this, value.is_string, dialect)
     return str(value.sql(dialect=dialect, comments=False))
+
+
+@lru_cache(maxsize=_KEPT)
+def _literal(text: str, is_string: bool, dialect: Dialect) -> str:
+    return exp.Literal(this=text, is_string=is_string).sql(dialect=dialect, comments=False)
 
 
 def column_keys(item: exp.ColumnDef) -> list[Key]:

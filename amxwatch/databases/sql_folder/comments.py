@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 
 from amxwatch.core.catalog import ObjectRef
 from amxwatch.core.errors import DatabaseUnavailableError, StatementRefusedError
 from amxwatch.databases.sampling import WORDS, refuse_unwritable
-from amxwatch.databases.sql_folder.edits import SetComment
+from amxwatch.databases.sql_folder.edits import SetComment, Statement
 from amxwatch.databases.sql_folder.files import COMMENTS_FILE
+from amxwatch.databases.sql_folder.grammar import dialect_named
 from amxwatch.databases.sql_folder.pieces import Cutter
 from amxwatch.databases.sql_folder.statements import read_statements
 from amxwatch.ports.database import CommentTarget
@@ -28,8 +28,9 @@ _NO_NULL = frozenset({"snowflake", "oracle", "teradata", "exasol"})
 """Dialects in which an empty text removes a comment, and NULL is a mistake."""
 
 
-def comment_statement(target: CommentTarget, text: str | None, dialect: Dialect, name: str) -> str:
+def comment_statement(target: CommentTarget, text: str | None, name: str) -> str:
     """Return COMMENT ON in the dialect's quoting. Raises: StatementRefusedError."""
+    dialect = dialect_named(name)
     parts = [part for part in (target.ref.schema, target.ref.table, target.ref.column) if part]
     for part in parts:
         refuse_unwritable(part, "a name")
@@ -45,9 +46,9 @@ def comment_statement(target: CommentTarget, text: str | None, dialect: Dialect,
 class CommentsFile:
     """Reads and replaces the file. Two processes may write at once: they take turns."""
 
-    def __init__(self, folder: Path, dialect: Dialect, name: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
-        self._dialect = dialect
+        self._dialect = dialect_named(name)
         self._name = name
 
     @property
@@ -109,8 +110,9 @@ class CommentsFile:
         return found
 
     def _ref(self, statement: str) -> ObjectRef | None:
-        read, _ = read_statements(statement, self._dialect, self._name, {})
-        edits = [edit for found in read if found.fault is None for edit in found.edits]
+        read = read_statements(statement, self._dialect, self._name).statements
+        good = [each for each in read if isinstance(each, Statement) and each.fault is None]
+        edits = [edit for each in good for edit in each.edits]
         if len(edits) != 1 or not isinstance(edits[0], SetComment):
             return None
         return ObjectRef(schema=edits[0].schema, table=edits[0].table, column=edits[0].column)

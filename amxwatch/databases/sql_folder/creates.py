@@ -14,7 +14,7 @@ from amxwatch.databases.sql_folder import columns
 from amxwatch.databases.sql_folder.dialects import is_psql
 from amxwatch.databases.sql_folder.edits import Copy, Edit, PutSchema, PutTable
 from amxwatch.databases.sql_folder.headlines import MODIFIERS
-from amxwatch.databases.sql_folder.queries import Query
+from amxwatch.databases.sql_folder.queries import read_query
 from amxwatch.databases.sql_folder.tokens import (
     Tokens,
     UnreadableError,
@@ -137,7 +137,7 @@ def _put_table(tree: exp.Create, dialect: Dialect) -> PutTable:
         keys=parts.keys,
         comment=columns.comment_in(properties),
         copies=_copies(tree, parts.likes, properties),
-        query=Query(query, dialect, names=listed) if query is not None else None,
+        query=read_query(query, dialect, names=listed) if query is not None else None,
         only_new=bool(tree.args.get("exists")),
         keeps_comments=is_view
         and bool(tree.args.get("replace"))

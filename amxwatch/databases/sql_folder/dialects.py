@@ -1,20 +1,46 @@
-"""What the SQL dialects differ in, beyond what sqlglot knows."""
+"""What the SQL dialects differ in, beyond what sqlglot knows; sqlglot itself is not needed here."""
 
 from __future__ import annotations
 
-import difflib
-import logging
-from functools import lru_cache
-
-from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect, Dialects
-
 from amxwatch.core.catalog import ObjectType
-from amxwatch.core.errors import UsageError
 
-# sqlglot warns on stderr about each statement that it keeps as text; those that matter are
-# reported as problems of the source, with their place.
-logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+KNOWN = frozenset(
+    [
+        "athena",
+        "bigquery",
+        "clickhouse",
+        "databricks",
+        "dax",
+        "doris",
+        "dremio",
+        "drill",
+        "druid",
+        "duckdb",
+        "dune",
+        "exasol",
+        "fabric",
+        "hive",
+        "materialize",
+        "mysql",
+        "oracle",
+        "postgres",
+        "presto",
+        "prql",
+        "redshift",
+        "risingwave",
+        "snowflake",
+        "solr",
+        "spark",
+        "spark2",
+        "sqlite",
+        "starrocks",
+        "tableau",
+        "teradata",
+        "trino",
+        "tsql",
+    ]
+)
+"""Names that need no look at sqlglot, whose import takes longer than all else here."""
 
 _DEFAULT_SCHEMA = {
     "postgres": "public",
@@ -46,24 +72,6 @@ _COMMENTS: dict[str, frozenset[ObjectType]] = {
 """Which objects a dialect's COMMENT ON takes; a dialect that is not here has no such statement."""
 
 
-def known_dialects() -> tuple[str, ...]:
-    """Return the names that `?dialect=` may have, sorted."""
-    return tuple(sorted(member.value for member in Dialects if member.value))
-
-
-@lru_cache
-def dialect_named(name: str) -> Dialect:
-    """Return sqlglot's dialect of that name.
-
-    Raises: UsageError, with the names that come close.
-    """
-    if name in known_dialects():
-        return Dialect.get_or_raise(name)
-    close = difflib.get_close_matches(name, known_dialects(), n=3, cutoff=0.5)
-    hint = " or ".join(close) if close else "one of " + ", ".join(known_dialects())
-    raise UsageError(f"ddl URL: unknown dialect {name!r}; write ?dialect={hint}")
-
-
 def default_schema(dialect: str) -> str:
     """Return the schema that a bare table name belongs to where no statement says otherwise."""
     return _DEFAULT_SCHEMA.get(dialect, "default")
@@ -92,27 +100,3 @@ def is_mysql(dialect: str) -> bool:
 def is_tsql(dialect: str) -> bool:
     """Say whether a line GO ends a batch."""
     return dialect in _TSQL
-
-
-def fold_table(
-    dialect: Dialect, table: exp.Identifier, schema: exp.Identifier | None
-) -> tuple[str, str]:
-    """Spell a (schema, table) as the dialect stores it; the schema may be absent."""
-    named = exp.Table(this=table, db=schema)
-    for part in (table, schema):
-        if part is not None:
-            dialect.normalize_identifier(part)
-    return named.db, named.name
-
-
-def fold_schema(dialect: Dialect, name: str, *, quoted: bool) -> str:
-    """Spell a schema's name as the dialect stores it."""
-    named = exp.Table(db=exp.to_identifier(name, quoted=quoted))
-    dialect.normalize_identifier(named.args["db"])
-    return named.db
-
-
-def fold_column(dialect: Dialect, name: str, *, quoted: bool) -> str:
-    """Spell a column's name as the dialect stores it."""
-    column = exp.Column(this=exp.to_identifier(name, quoted=quoted))
-    return str(dialect.normalize_identifier(column.this).this)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from amxwatch.core.catalog import Column, Key, ObjectType
-from amxwatch.databases.sql_folder.queries import Query
+from amxwatch.databases.sql_folder.query import Query
 
 Name: TypeAlias = tuple[str, str]
 """(schema, table) as folded by the dialect; an empty schema is looked up on the search path."""
@@ -231,3 +231,18 @@ class Statement:
     about: Name | None = None
     fault: Fault | None = None
     loses: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """Stands for a statement whose text was read before; `mark` is the text's."""
+
+    mark: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a file's text was read as: what matters in order, and each text's mark."""
+
+    statements: tuple[Statement | Again, ...]
+    seen: dict[bytes, Statement | Again]

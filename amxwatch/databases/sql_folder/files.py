@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 from amxwatch.core.errors import DatabaseUnavailableError
@@ -31,20 +32,15 @@ Stamp = tuple[int, int, int]
 """mtime in nanoseconds, size, inode: while these stand still, so does the content."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """One file: its path relative to the folder, and its stamp (None: it cannot be looked at)."""
-
-    path: str
-    stamp: Stamp | None
+Found = tuple[str, Stamp | None]
+"""A file's path relative to the folder, and its stamp (None: it cannot be looked at)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a file holds: its text, or why it has none. `digest` moves with either."""
+    """What a file holds, or why it cannot be read. `digest` moves with either."""
 
     digest: str
-    text: str | None = None
     problem: str | None = None
 
 
@@ -82,17 +78,37 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, _Entry] = {}
+        self._texts: dict[str, tuple[str, str]] = {}
+        self._seen: list[tuple[str, Content]] = []
+        self._stood: list[Found] = []
 
     def look(self) -> list[tuple[str, Content]]:
         """Return every file that runs, in order, reading those that moved.
 
         Raises: DatabaseUnavailableError when the folder is not there.
         """
-        found = sorted(self._walk(), key=lambda item: run_order(item.path))
-        contents = [(item.path, self._content(item)) for item in found]
-        kept = {path for path, _ in contents}
-        self._known = {path: entry for path, entry in self._known.items() if path in kept}
-        return contents
+        found = list(self._walk())
+        if found == self._stood:
+            return self._seen
+        ordered = sorted(found, key=lambda item: run_order(item[0]))
+        self._seen = [(path, self._content(path, stamp)) for path, stamp in ordered]
+        known = self._known
+        self._known = {path: known[path] for path, stamp in found if stamp is not None}
+        settled = all(stamp is not None and self._known[path].settled for path, stamp in found)
+        self._stood = found if settled else []
+        return self._seen
+
+    def text(self, path: str, digest: str) -> str | None:
+        """Return the text that was read under this digest, once; None where it has moved on."""
+        held, text = self._texts.pop(path, ("", ""))
+        if held == digest:
+            return text
+        now, again, _ = _read(self._folder / path, self._known[path].stamp)
+        return again if now == digest else None
+
+    def forget_texts(self) -> None:
+        """Drop the texts that nobody asked for."""
+        self._texts.clear()
 
     def _walk(self) -> Iterator[Found]:
         try:
@@ -106,40 +122,61 @@ class Files:
             ) from error
         yield from _walk(real, "", frozenset())
 
-    def _content(self, item: Found) -> Content:
-        known = self._known.get(item.path)
-        if item.stamp is None:
-            return _unread("it cannot be looked at: check its rights and where its link points")
-        if known is not None and known.settled and known.stamp == item.stamp:
+    def _content(self, path: str, stamp: Stamp | None) -> Content:
+        known = self._known.get(path)
+        if stamp is None:
+            reason = "it cannot be looked at: check its rights and where its link points"
+            return Content(digest="problem: " + reason, problem=reason)
+        if known is not None and known.settled and known.stamp == stamp:
             return known.content
-        content = _read(self._folder / item.path, item.stamp)
-        if known is not None and known.content.digest == content.digest:
+        digest, read, problem = _read(self._folder / path, stamp)
+        if known is not None and known.content.digest == digest:
             content = known.content
+        else:
+            content = Content(digest=digest, problem=problem)
+            self._texts[path] = (digest, read or "")
         # Two writes within one tick of the file system's clock leave the same stamp: a stamp
         # that is new is looked at once more before it is believed.
-        settled = known is not None and known.stamp == item.stamp
-        self._known[item.path] = _Entry(stamp=item.stamp, content=content, settled=settled)
+        settled = known is not None and known.stamp == stamp
+        self._known[path] = _Entry(stamp=stamp, content=content, settled=settled)
         return content
 
 
 def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[Found]:
     try:
         state = Path(folder).stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=_name)
     except OSError:
-        yield Found(path=prefix.rstrip("/"), stamp=None)
+        yield prefix.rstrip("/"), None
         return
     here = (state.st_dev, state.st_ino)
     if here in above:  # a link back to a folder that we came through
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        name = entry.name
+        if name.startswith("."):
             continue
-        path = prefix + entry.name
         if _is_folder(entry):
-            yield from _walk(entry.path, path + "/", above | {here})
-        elif entry.name.lower().endswith(".sql") and not _UNDO.search(entry.name):
-            yield from _found(entry, path)
+            yield from _walk(entry.path, f"{prefix}{name}/", above | {here})
+        elif _runs(name):
+            try:
+                found = entry.stat()
+            except FileNotFoundError:
+                continue  # gone between the listing and now
+            except OSError:
+                yield prefix + name, None
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield prefix + name, (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+_name = attrgetter("name")
+
+
+@lru_cache(maxsize=100_000)
+def _runs(name: str) -> bool:
+    return name.lower().endswith(".sql") and not _UNDO.search(name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -149,23 +186,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _found(entry: os.DirEntry[str], path: str) -> Iterator[Found]:
-    try:
-        state = entry.stat()
-    except FileNotFoundError:
-        return  # gone between the listing and now
-    except OSError:
-        yield Found(path=path, stamp=None)
-        return
-    if stat.S_ISREG(state.st_mode):
-        yield Found(path=path, stamp=(state.st_mtime_ns, state.st_size, state.st_ino))
-
-
-def _unread(problem: str) -> Content:
-    return Content(digest="problem: " + problem, problem=problem)
-
-
-def _read(path: Path, stamp: Stamp) -> Content:
+def _read(path: Path, stamp: Stamp) -> tuple[str, str | None, str | None]:
+    """Return digest, text and problem; one of the last two is None."""
     if stamp[1] > LARGEST:
         return _unread(f"it is larger than {LARGEST // 1024 // 1024} MB: keep data elsewhere")
     try:
@@ -177,9 +199,12 @@ def _read(path: Path, stamp: Stamp) -> Content:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problem = f"line {line} is not UTF-8 text: save the file as UTF-8"
-        return Content(digest=digest, problem=problem)
-    return Content(digest=digest, text=_without_down(text))
+        return digest, None, f"line {line} is not UTF-8 text: save the file as UTF-8"
+    return digest, _without_down(text), None
+
+
+def _unread(problem: str) -> tuple[str, None, str]:
+    return "problem: " + problem, None, problem
 
 
 def _without_down(text: str) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
-
-import anyio
-import anyio.to_thread
+from typing import TYPE_CHECKING, TypeVar
 
 from amxwatch.core.catalog import Catalog, ObjectRef, Table
+from amxwatch.core.change import Patch
 from amxwatch.core.errors import DatabaseError, StatementRefusedError
 from amxwatch.core.sample import Sample
+from amxwatch.databases.blocking import BlockingLane
 from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.sql_folder import dialects
-from amxwatch.databases.sql_folder.comments import CommentsFile, comment_statement
+from amxwatch.databases.sql_folder.files import COMMENTS_FILE
 from amxwatch.databases.sql_folder.reading import FolderReading
 from amxwatch.ports.database import Capabilities, CommentTarget
+
+if TYPE_CHECKING:
+    from amxwatch.databases.sql_folder.comments import CommentsFile
 
 T = TypeVar("T")
 
@@ -30,10 +32,9 @@ class SqlFolder:
     def __init__(self, folder: Path, dialect: str) -> None:
         self._folder = folder
         self._name = dialect
-        self._dialect = dialects.dialect_named(dialect)
         self._reading = FolderReading(folder, dialect)
-        self._comments = CommentsFile(folder, self._dialect, dialect)
-        self._limiter = anyio.CapacityLimiter(1)
+        self._lane = BlockingLane(self._reading.parser.interrupt)
+        self._has_told = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -66,7 +67,7 @@ class SqlFolder:
 
     @property
     def own_files(self) -> tuple[Path, ...]:
-        return (self._comments.path,)
+        return (self._folder / COMMENTS_FILE,)
 
     async def aclose(self) -> None:
         """Nothing is open between calls."""
@@ -84,7 +85,19 @@ class SqlFolder:
 
     async def read(self) -> Catalog:
         """Return the catalog that the files would build; what cannot be read is a problem."""
-        return await self._run(self._reading.read)
+        self._has_told = False
+        catalog = await self._run(self._reading.read)
+        self._has_told = True
+        return catalog
+
+    async def read_moved(self) -> Patch | None:
+        """Return the tables that differ from the last catalog or patch that was returned."""
+        if not self._has_told:
+            return None
+        self._has_told = False
+        patch = await self._run(self._reading.read_moved)
+        self._has_told = patch is not None
+        return patch
 
     async def sample(self, table: Table, *, rows: int, full: bool) -> Sample:
         """Return no rows: files of definitions hold none."""
@@ -95,14 +108,16 @@ class SqlFolder:
         """Return the comment that each existing target has."""
 
         def work() -> dict[ObjectRef, str | None]:
-            known = _comments(self._reading.read(), {target.ref.owner for target in targets})
+            known = _comments(self._reading.current(), {target.ref.owner for target in targets})
             return {t.ref: known[t.ref] for t in targets if t.ref in known}
 
         return await self._run(work)
 
     def statement(self, target: CommentTarget, text: str | None) -> str:
         """Return COMMENT ON, also for dialects without it: then it is for export only."""
-        return comment_statement(target, text, self._dialect, self._name)
+        from amxwatch.databases.sql_folder.comments import comment_statement
+
+        return comment_statement(target, text, self._name)
 
     async def execute(self, target: CommentTarget, text: str | None) -> str:
         """Write the comment to our file in the folder, and return it as the folder now has it."""
@@ -120,15 +135,26 @@ class SqlFolder:
         return await one_by_one(self.execute, rows)
 
     def _write(self, ref: ObjectRef, statement: str, text: str | None) -> str:
-        with self._comments.turn():
-            if ref not in _comments(self._reading.read(), {ref.owner}):
+        comments = self._comments()
+        with comments.turn():
+            if ref not in _comments(self._reading.current(), {ref.owner}):
                 raise StatementRefusedError(f"{ref} does not exist any more")
             needed = text or self._reading.comment_without_ours(ref) is not None
-            self._comments.put(ref, statement if needed else None)
-        return _comments(self._reading.read(), {ref.owner}).get(ref) or ""
+            comments.put(ref, statement if needed else None)
+        return _comments(self._reading.current(), {ref.owner}).get(ref) or ""
+
+    def _comments(self) -> CommentsFile:
+        # Late, as sqlglot is: most of the time nothing is written.
+        from amxwatch.databases.sql_folder.comments import CommentsFile
+
+        return CommentsFile(self._folder, self._name)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        def turn() -> T:
+            self._reading.parser.begin()
+            return work()
+
+        return await self._lane.run(turn)
 
 
 def _comments(catalog: Catalog, owners: set[ObjectRef]) -> dict[ObjectRef, str | None]:

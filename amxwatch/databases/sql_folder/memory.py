@@ -61,6 +61,10 @@ class Frozen:
         self._kept: dict[Name, tuple[Table | None, Table | None]] = {}
         self._orphans: set[Name] = set()
 
+    def __bool__(self) -> bool:
+        """Claim that some table stands in an older version."""
+        return bool(self._kept or self._orphans)
+
     def restore(
         self,
         tables: dict[Name, Table],

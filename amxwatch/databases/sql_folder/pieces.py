@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from amxwatch.databases.sql_folder import dialects
+from amxwatch.databases.sql_folder import dialects, grammar
 
 _ROUTINE = re.compile(
     r"\s*CREATE\b[^;(]{0,200}?\b(?:PROCEDURE|PROC|FUNCTION|TRIGGER|EVENT|PACKAGE|TASK)\b",
@@ -47,7 +47,7 @@ class _Marks:
 
 @lru_cache
 def _marks(name: str, delimiter: str) -> _Marks:
-    tokens = dialects.dialect_named(name).tokenizer_class
+    tokens = grammar.dialect_named(name).tokenizer_class
     quotes = {q if isinstance(q, str) else q[0] for q in (*tokens.QUOTES, *tokens.IDENTIFIERS)}
     lines = {mark for mark in tokens.COMMENTS if isinstance(mark, str)}
     branches = [
@@ -94,6 +94,11 @@ class Cutter:
         self._dialect = dialect
         self._marks = _marks(dialect, ";")
         self._delimiter = ";"
+
+    @property
+    def cuts_at_semicolons(self) -> bool:
+        """Claim that no DELIMITER line is in force."""
+        return self._delimiter == ";"
 
     def take(self, start: int) -> Piece | None:
         """Return the statement that begins at or after `start`; None at the end."""

@@ -1,8 +1,9 @@
-"""The SELECT of a view, or of CREATE TABLE … AS: its canonical text and its columns."""
+"""Queries out of sqlglot's trees, and what they select from tables that are known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import pickle
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlglot import exp
@@ -12,10 +13,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from amxwatch.core.catalog import Column, Table
-
-Lookup = Callable[[str, str], Table | None]
-"""Finds a table by schema ("" for the search path) and name."""
+from amxwatch.databases.sql_folder.query import Query, Source
 
 
 class _NotKnowableError(Exception):
@@ -34,82 +32,63 @@ def _optimizing() -> Iterator[None]:
         raise _NotKnowableError from error
 
 
-class Query:
-    """A SELECT whose identifiers have been folded. Its columns are remembered by what it reads."""
+def read_query(tree: exp.Expr, dialect: Dialect, *, names: tuple[str, ...]) -> Query:
+    """Make a query of a tree whose identifiers are folded; `names` are its listed columns."""
+    return Query(
+        tree=pickle.dumps(tree, pickle.HIGHEST_PROTOCOL),
+        text=_canonical(tree).sql(dialect=dialect, comments=False),
+        names=names,
+        reads=_reads(tree),
+    )
 
-    def __init__(self, tree: exp.Expr, dialect: Dialect, *, names: tuple[str, ...]) -> None:
-        self._tree = tree
-        self._dialect = dialect
-        self._names = names
-        self._seen: tuple[tuple[object, ...], tuple[Column, ...]] | None = None
-        self.text = _canonical(tree).sql(dialect=dialect, comments=False)
 
-    def columns(self, lookup: Lookup) -> tuple[Column, ...]:
-        """Return the projection's columns; types are empty where they are not known."""
-        sources = self._sources(lookup)
-        signature = tuple(
-            (key, table.schema, table.name, tuple((c.name, c.type) for c in table.columns))
-            for key, table in sorted(sources.items())
-        )
-        if self._seen is None or self._seen[0] != signature:
-            self._seen = (signature, self._named(self._projection(sources)))
-        return self._seen[1]
+def _reads(tree: exp.Expr) -> tuple[tuple[str, str], ...]:
+    local = {cte.alias for cte in tree.find_all(exp.CTE)}
+    found = {(source.db, source.name) for source in tree.find_all(exp.Table) if source.name}
+    return tuple(sorted((db, name) for db, name in found if db or name not in local))
 
-    def _named(self, found: list[tuple[str, str]]) -> tuple[Column, ...]:
-        if self._names and len(found) > len(self._names):
-            found = found[: len(self._names)]
-        types = [type_ for _, type_ in found] + [""] * len(self._names)
-        names = [*self._names, *[name for name, _ in found][len(self._names) :]]
-        kept = [(n, t) for n, t in zip(names, types, strict=False) if n and n != "*"]
-        return tuple(Column(name=n, type=t, ordinal=i) for i, (n, t) in enumerate(kept, start=1))
 
-    def _sources(self, lookup: Lookup) -> dict[tuple[str, str], Table]:
-        local = {cte.alias for cte in self._tree.find_all(exp.CTE)}
-        found: dict[tuple[str, str], Table] = {}
-        for source in self._tree.find_all(exp.Table):
-            if (source.name in local and not source.db) or not source.name:
-                continue
-            if (table := lookup(source.db, source.name)) is not None:
-                found[(source.db, source.name)] = table
-        return found
+def project(pickled: bytes, dialect: Dialect, sources: tuple[Source, ...]) -> list[tuple[str, str]]:
+    """Return the (name, type) of what a query's tree selects, as far as it can be known."""
+    tree = pickle.loads(pickled)  # noqa: S301 - our own, from a process of ours
+    assert isinstance(tree, exp.Expr)
+    try:
+        with _optimizing():
+            return _optimized(tree.copy(), dialect, sources)
+    except _NotKnowableError:
+        named = tree.named_selects if isinstance(tree, exp.Query) else []
+        return [(name, "") for name in named]
 
-    def _projection(self, sources: dict[tuple[str, str], Table]) -> list[tuple[str, str]]:
-        try:
-            with _optimizing():
-                return self._optimized(sources)
-        except _NotKnowableError:
-            named = self._tree.named_selects if isinstance(self._tree, exp.Query) else []
-            return [(name, "") for name in named]
 
-    def _optimized(self, sources: dict[tuple[str, str], Table]) -> list[tuple[str, str]]:
-        tree = self._tree.copy()
-        schema = MappingSchema(dialect=self._dialect, normalize=False)
-        for table in sources.values():
-            columns = {column.name: column.type or "unknown" for column in table.columns}
-            schema.add_table(
-                exp.table_(table.name, db=table.schema, quoted=True), columns, match_depth=False
-            )
-        for node in tree.find_all(exp.Table):
-            if (found := sources.get((node.db, node.name))) is not None:
-                node.set("catalog", None)
-                node.set("db", exp.to_identifier(found.schema, quoted=True))
-        tree = qualify(
-            tree,
-            dialect=self._dialect,
-            schema=schema,
-            validate_qualify_columns=False,
-            quote_identifiers=False,
-        )
-        typed = annotate_types(tree, schema=schema, dialect=self._dialect)
-        selects = typed.selects if isinstance(typed, exp.Query) else []
-        return [(item.alias_or_name, self._type_of(item)) for item in selects]
+def _optimized(
+    tree: exp.Expr, dialect: Dialect, sources: tuple[Source, ...]
+) -> list[tuple[str, str]]:
+    schema = MappingSchema(dialect=dialect, normalize=False)
+    for _, (db, name), columns in sources:
+        typed = {column: type_ or "unknown" for column, type_ in columns}
+        schema.add_table(exp.table_(name, db=db, quoted=True), typed, match_depth=False)
+    places = {named: found for named, found, _ in sources}
+    for node in tree.find_all(exp.Table):
+        if (place := places.get((node.db, node.name))) is not None:
+            node.set("catalog", None)
+            node.set("db", exp.to_identifier(place[0], quoted=True))
+    tree = qualify(
+        tree,
+        dialect=dialect,
+        schema=schema,
+        validate_qualify_columns=False,
+        quote_identifiers=False,
+    )
+    annotated = annotate_types(tree, schema=schema, dialect=dialect)
+    selects = annotated.selects if isinstance(annotated, exp.Query) else []
+    return [(item.alias_or_name, _type_of(item, dialect)) for item in selects]
 
-    def _type_of(self, item: exp.Expr) -> str:
-        type_ = item.type
-        unknown = (exp.DType.UNKNOWN, exp.DType.NULL)
-        if type_ is None or type_.this in unknown:
-            return ""
-        return str(type_.sql(dialect=self._dialect))
+
+def _type_of(item: exp.Expr, dialect: Dialect) -> str:
+    type_ = item.type
+    if type_ is None or type_.this in (exp.DType.UNKNOWN, exp.DType.NULL):
+        return ""
+    return str(type_.sql(dialect=dialect))
 
 
 def _canonical(tree: exp.Expr) -> exp.Expr:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
-from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.tokenizer_core import Token, TokenType
 
-from amxwatch.databases.sql_folder import alters, creates, dialects
-from amxwatch.databases.sql_folder.edits import Edit, Fault, Name, RenameTable, SetPath, Statement
+from amxwatch.databases.sql_folder import alters, creates, dialects, grammar
+from amxwatch.databases.sql_folder.edits import (
+    Again,
+    Edit,
+    Fault,
+    Name,
+    Reading,
+    RenameTable,
+    SetPath,
+    Statement,
+)
 from amxwatch.databases.sql_folder.headlines import (
     MODIFIERS,
     Headline,
@@ -23,10 +32,11 @@ from amxwatch.databases.sql_folder.headlines import (
     unwrap,
 )
 from amxwatch.databases.sql_folder.pieces import Cutter, Piece, skip_lead
+from amxwatch.databases.sql_folder.plain_comments import find_plain_comment, read_plain_comment
 from amxwatch.databases.sql_folder.tokens import (
     Tokens,
     UnreadableError,
-    nesting,
+    is_deeper,
     read_comment,
     read_parts,
     schema_name,
@@ -38,8 +48,7 @@ from amxwatch.databases.sql_folder.tokens import (
 _DEEPEST = 200
 """sqlglot is compiled code: nested a few thousand deep it would end the process, not raise."""
 
-Known: TypeAlias = Mapping[str, Statement]
-"""What a text was read as before."""
+_COMMENT = Headline(verb="COMMENT", kind="COMMENT")
 
 
 class _UnreadError(Exception):
@@ -50,20 +59,27 @@ class _UnreadError(Exception):
 
 
 def read_statements(
-    text: str, dialect: Dialect, name: str, known: Known
-) -> tuple[list[Statement], dict[str, Statement]]:
+    text: str, dialect: Dialect, name: str, known: frozenset[bytes] = frozenset()
+) -> Reading:
     """Read a whole file: what matters in order, and what each text was read as.
 
-    `known` spares the parsing of statements that did not change.
+    `known` are the marks of texts that need not be parsed: `Again` stands in for those.
     """
     cutter = Cutter(text, name)
-    found: list[Statement] = []
-    seen: dict[str, Statement] = {}
+    found: list[Statement | Again] = []
+    seen: dict[bytes, Statement | Again] = {}
     at = 0
-    while (piece := cutter.take(at)) is not None:
+    while True:
+        start = skip_lead(text, at)
+        if cutter.cuts_at_semicolons and (plain := find_plain_comment(text, start, dialect)):
+            at = plain.end()
+            found.append(_remembered_plain(plain, dialect, known, seen))
+            continue
+        if (piece := cutter.take(start)) is None:
+            break
         at = max(piece.end, piece.start + 1)
         statement = _remembered(piece, dialect, name, known, seen)
-        if statement is not None and statement.fault is not None:
+        if isinstance(statement, Statement) and statement.fault is not None:
             again = next_statement(text, piece.start, piece.start + len(piece.text))
             if again is not None:
                 # A forgotten quote or semicolon swallowed what follows: read on from there.
@@ -72,16 +88,43 @@ def read_statements(
                 statement = _read(piece, dialect, name) or statement
         if statement is not None:
             found.append(statement)
-    return found, seen
+    return Reading(statements=tuple(found), seen=seen)
 
 
 def _remembered(
-    piece: Piece, dialect: Dialect, name: str, known: Known, seen: dict[str, Statement]
-) -> Statement | None:
-    statement = seen.get(piece.text) or known.get(piece.text) or _read(piece, dialect, name)
-    if statement is not None and statement.fault is None:  # a fault has its place in the file
-        seen[piece.text] = statement
+    piece: Piece,
+    dialect: Dialect,
+    name: str,
+    known: frozenset[bytes],
+    seen: dict[bytes, Statement | Again],
+) -> Statement | Again | None:
+    mark = _mark(piece.text)
+    if mark in seen:
+        return seen[mark]
+    statement = Again(mark=mark) if mark in known else _read(piece, dialect, name)
+    if isinstance(statement, Again) or (statement is not None and statement.fault is None):
+        seen[mark] = statement  # a fault has its place in the file, and is read anew
     return statement
+
+
+def _remembered_plain(
+    found: re.Match[str],
+    dialect: Dialect,
+    known: frozenset[bytes],
+    seen: dict[bytes, Statement | Again],
+) -> Statement | Again:
+    mark = _mark(found["text"])
+    if mark not in seen:
+        if mark in known:
+            seen[mark] = Again(mark=mark)
+        else:
+            about, edit = read_plain_comment(found, dialect)
+            seen[mark] = Statement(key=_key(_COMMENT, about), edits=(edit,), about=about)
+    return seen[mark]
+
+
+def _mark(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _read(piece: Piece, dialect: Dialect, name: str) -> Statement | None:
@@ -94,8 +137,8 @@ def _read(piece: Piece, dialect: Dialect, name: str) -> Statement | None:
     tokens: list[Token] = []
     try:
         with _parsing(tokens, text):
-            tokens += dialect.tokenize(text)
-            if nesting(tokens) > _DEEPEST:
+            tokens += grammar.tokenize(dialect, text)
+            if is_deeper(tokens, text, _DEEPEST):
                 raise UnreadableError(f"nested more than {_DEEPEST} deep", tokens[0])
             edits = _edits(headline, tokens, text, dialect, name)
         return _good(headline, tokens, edits, dialect, name)
@@ -170,7 +213,7 @@ def parse_tree(tokens: Tokens, text: str, dialect: Dialect) -> exp.Expr:
         raise ParseError("it holds no statement")
     if isinstance(trees[0], exp.Command):
         return trees[0]
-    return normalize_identifiers(trees[0], dialect=dialect)
+    return grammar.fold_names(trees[0], dialect, text)
 
 
 def _schema_words(name: str) -> frozenset[str]:
@@ -193,7 +236,7 @@ def _path(headline: Headline, tokens: list[Token], dialect: Dialect) -> tuple[Ed
         at = skip_words(tokens, 1, frozenset({"SESSION", "LOCAL"})) + 1
         at = skip_words(tokens, at, frozenset({"TO", "="}))
         names = [
-            dialects.fold_schema(dialect, token.text, quoted=token.token_type is not TokenType.VAR)
+            grammar.fold_schema(dialect, token.text, quoted=token.token_type is not TokenType.VAR)
             for token in tokens[at:]
             if token.token_type is not TokenType.COMMA
         ]
@@ -234,7 +277,7 @@ def _broken(
     about = None
     stop = len(text) if piece.open_quote is None else piece.open_quote - piece.start
     try:
-        about = _about(headline, dialect.tokenize(text[:stop]), dialect)
+        about = _about(headline, grammar.tokenize(dialect, text[:stop]), dialect)
     except TokenError:
         about = None
     if piece.open_quote is not None:

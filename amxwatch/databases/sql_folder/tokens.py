@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
-from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
-from amxwatch.databases.sql_folder.dialects import fold_column, fold_schema, fold_table
 from amxwatch.databases.sql_folder.edits import Name, SetComment
+from amxwatch.databases.sql_folder.grammar import fold_column, fold_schema, fold_table
 
 Tokens: TypeAlias = Sequence[Token]
 
@@ -27,6 +26,8 @@ _TEXTS = frozenset(
         TokenType.UNICODE_STRING,
     }
 )
+_NOT_WORDS = _TEXTS | {TokenType.IDENTIFIER}
+_OPENING = "([{<"
 _UNICODE = re.compile(r"\\(\\|[0-9A-Fa-f]{4}|\+[0-9A-Fa-f]{6})")
 _WORD = re.compile(r"[^\W\d][\w$]*\Z")
 
@@ -60,7 +61,7 @@ def word(tokens: Tokens, at: int) -> str:
 
     Of a token that is several words (PARTITION BY) the first.
     """
-    if not 0 <= at < len(tokens) or tokens[at].token_type in (_TEXTS | {TokenType.IDENTIFIER}):
+    if not 0 <= at < len(tokens) or tokens[at].token_type in _NOT_WORDS:
         return ""
     return tokens[at].text.upper().partition(" ")[0]
 
@@ -89,8 +90,11 @@ def table_name(parts: Sequence[Part], dialect: Dialect) -> Name:
     """Return (schema, table) of the last two parts, folded."""
     if type(dialect).__name__ == "BigQuery":  # there `project.dataset.table` may be one name
         parts = [replace(part, text=text) for part in parts for text in part.text.split(".")]
-    named = [exp.to_identifier(part.text, quoted=part.quoted) for part in parts[-2:]]
-    return fold_table(dialect, named[-1], named[0] if len(named) > 1 else None)
+    last = parts[-1]
+    if len(parts) == 1:
+        return fold_table(dialect, last.text, last.quoted, None, False)
+    schema = parts[-2]
+    return fold_table(dialect, last.text, last.quoted, schema.text, schema.quoted)
 
 
 def schema_name(parts: Sequence[Part], dialect: Dialect) -> str:
@@ -161,8 +165,14 @@ def actions_of(tokens: Tokens, at: int) -> list[Tokens]:
     return [action for action in found if action]
 
 
-def nesting(tokens: Tokens) -> int:
-    """Return how deep brackets and the < of types are nested."""
+def is_deeper(tokens: Tokens, text: str, most: int) -> bool:
+    """Say whether brackets and the < of types are nested more than `most` deep in a text."""
+    if sum(map(text.count, _OPENING)) <= most:
+        return False
+    return _nesting(tokens) > most
+
+
+def _nesting(tokens: Tokens) -> int:
     deepest = depth = 0
     for token, after in pairwise([*tokens, None]):
         assert token is not None  # only the last is

@@ -4,9 +4,10 @@ SELECT type, name, sql FROM sqlite_master
 WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\_%' ESCAPE '\';
 
 -- name: relations
--- Tables and views: name, kind, CREATE statement. SQLite's own and the tables that a virtual
--- table keeps its content in are left out.
-SELECT m.name, m.type, m.sql
+-- Tables and views: name, kind, CREATE statement, what SQLite calls it (table, view, virtual),
+-- without rowid, strict. SQLite's own and the tables that a virtual table keeps its content in
+-- are left out.
+SELECT m.name, m.type, m.sql, t.type, t.wr, t.strict
 FROM sqlite_master AS m
 JOIN pragma_table_list AS t ON t.name = m.name AND t.schema = 'main'
 WHERE m.type IN ('table', 'view') AND t.type <> 'shadow'

@@ -64,9 +64,18 @@ class SqliteFile:
                 parts.append("-")
                 continue
             newest = max(newest, found.st_mtime_ns)
-            parts.append(f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}")
+            # Not the time of the last status change: opening a log for reading moves that.
+            parts.append(f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}:{found.st_dev}")
         racy = self._options.clock.now().timestamp() - newest / 1e9 < RACY_SECONDS
         return None if racy or parts[0] == "-" else "|".join(parts)
+
+    def identity(self) -> str:
+        """Return which file it is; another one was put in its place where this moves."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return ""
+        return f"{found.st_dev}:{found.st_ino}"
 
     def _open_and(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if not self.path.is_file():
@@ -114,7 +123,8 @@ def translated(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in BROKEN:
             raise DatabaseError(
-                f"{path} is damaged or not an SQLite file: {line}; restore it from a backup"
+                f"{path} is damaged, encrypted or not an SQLite file: {line}; "
+                "correct the path in the URL, or restore it from a backup"
             ) from error
         if code in PASSING:
             raise DatabaseUnavailableError(

@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.change import Delta
-from amxwatch.core.codec import decode_delta, encode_delta
-from amxwatch.core.errors import StoreError
+from amxwatch.core.codec import read_delta, write_delta
+from amxwatch.core.errors import DeltaDamagedError, NotFoundError
 from amxwatch.ports.ledger import SnapshotRecord
 from amxwatch.stores.ledger.tables import snapshot as table
+
+_LEVEL = 1
+"""Of zlib: three times as quick as the usual 6, for a fifth more room."""
+
+_PART = 65_536
+"""Compressed bytes that are taken out at a time."""
 
 _RECORD = [column for column in table.c if column.name != "delta"]
 
@@ -54,7 +60,7 @@ class SqlSnapshots:
             "tables": tables,
             "columns": columns,
             "changes": changes,
-            "delta": zlib.compress(encode_delta(delta).encode("ascii")),
+            "delta": _pack(delta),
         }
         self._connection.execute(insert(table), values)
         return number
@@ -81,18 +87,55 @@ class SqlSnapshots:
         for number, packed in self._connection.execute(query.order_by(table.c.number)):
             yield number, _unpack(packed, profile, number)
 
+    def oldest(self, profile: str) -> SnapshotNumber | None:
+        query = select(func.min(table.c.number)).where(table.c.profile == profile)
+        return self._connection.execute(query).scalar()
+
+    def compact(self, profile: str, oldest: SnapshotNumber, whole: Delta) -> None:
+        own = table.c.profile == profile
+        query = update(table).where(own, table.c.number == oldest)
+        if self._connection.execute(query, {"delta": _pack(whole)}).rowcount == 0:
+            raise NotFoundError(f"no snapshot {oldest} of {profile}")
+        self._connection.execute(delete(table).where(own, table.c.number < oldest))
+
+    def size(self, profile: str) -> int:
+        query = select(func.sum(func.length(table.c.delta))).where(table.c.profile == profile)
+        return int(self._connection.execute(query).scalar() or 0)
+
     def _newest(self, profile: str) -> Select[Any]:
         query = select(*_RECORD).where(table.c.profile == profile)
         return query.order_by(table.c.number.desc()).limit(1)
 
 
+def _pack(delta: Delta) -> bytes:
+    """Compress piece by piece: the text of the first of many tables is large."""
+    packer = zlib.compressobj(_LEVEL)
+    pieces = [packer.compress(piece.encode("ascii")) for piece in write_delta(delta)]
+    return b"".join([*pieces, packer.flush()])
+
+
 def _unpack(packed: bytes, profile: str, number: int) -> Delta:
     try:
-        return decode_delta(zlib.decompress(packed).decode("ascii"))
-    except (zlib.error, UnicodeDecodeError):
-        raise StoreError(
-            f"snapshot {number} of {profile} is damaged in the state database; put back a backup"
+        return read_delta(_lines(packed))
+    except (zlib.error, UnicodeDecodeError, DeltaDamagedError):
+        before = f"those up to {number - 1} can still be read" if number > 1 else "nothing is lost"
+        raise DeltaDamagedError(
+            f"snapshot {number} of {profile} is damaged in the state database ({before}, and all"
+            f" of them where the catalog cache is whole); put back a backup of the state"
         ) from None
+
+
+def _lines(packed: bytes) -> Iterator[str]:
+    """Yield the lines of a compressed text, a part in memory at a time."""
+    unpacker = zlib.decompressobj()
+    rest = b""
+    for start in range(0, len(packed), _PART):
+        *whole, rest = (rest + unpacker.decompress(packed[start : start + _PART])).split(b"\n")
+        yield from (line.decode("ascii") for line in whole)
+    rest += unpacker.flush()
+    if not unpacker.eof:
+        raise zlib.error("the text is cut short")
+    yield from (line.decode("ascii") for line in rest.split(b"\n"))
 
 
 def _record(row: RowMapping | None) -> SnapshotRecord | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, RowMapping, select
 
 from amxwatch.core.catalog import SourceProblem
+from amxwatch.core.sight import Unseen
 from amxwatch.ports.ledger import SourceState
 from amxwatch.stores.ledger.rows import upsert, values_of
 from amxwatch.stores.ledger.tables import source as table
@@ -29,7 +30,9 @@ class SqlSources:
 
     def put(self, state: SourceState) -> None:
         problems = [asdict(problem) for problem in state.problems]
-        upsert(self._connection, table, {**values_of(state), "problems": problems})
+        unseen = [asdict(each) for each in state.unseen]
+        values = {**values_of(state), "problems": problems, "unseen": unseen}
+        upsert(self._connection, table, values)
 
     def list(self) -> builtins.list[SourceState]:
         rows = self._connection.execute(select(table).order_by(table.c.profile)).mappings()
@@ -38,4 +41,5 @@ class SqlSources:
 
 def _state(row: RowMapping) -> SourceState:
     problems = tuple(SourceProblem(**problem) for problem in row["problems"])
-    return SourceState(**{**row, "problems": problems})
+    unseen = tuple(Unseen(**each) for each in row["unseen"])
+    return SourceState(**{**row, "problems": problems, "unseen": unseen})

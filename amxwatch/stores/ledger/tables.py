@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 
@@ -234,6 +235,7 @@ schedule = Table(
     Column("consecutive_failures", Integer, nullable=False),
     Column("runs", BigInteger, nullable=False),
     Column("runs_completed", BigInteger, nullable=False),
+    Column("declined_mark", Text),
 )
 
 snapshot = Table(
@@ -333,6 +335,9 @@ source = Table(
     Column("retry_at", Moment),
     Column("error", Words),
     Column("problems", Document, nullable=False),
+    Column("held", Boolean, nullable=False, server_default=false()),
+    Column("grants", Words),
+    Column("unseen", Document, nullable=False, server_default="[]"),
 )
 
 installation = Table(

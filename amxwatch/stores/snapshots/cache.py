@@ -11,8 +11,10 @@ import anyio.to_thread
 from duckdb import DuckDBPyConnection
 
 from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
-from amxwatch.core.change import Delta, Moved
-from amxwatch.stores.snapshots import comparing, opening, reading, replaying
+from amxwatch.core.change import Delta, Moved, Patch
+from amxwatch.core.life import Lives
+from amxwatch.stores.snapshots import comparing, filing, opening, reading, replaying
+from amxwatch.stores.snapshots.damage import BlamedError, type_of_signature
 
 T = TypeVar("T")
 
@@ -31,21 +33,24 @@ class SnapshotCache:
         self._path = path
         self._wait_seconds = wait_seconds
         self._limiter = anyio.CapacityLimiter(1)
+        self._blamed: BlamedError | None = None
+        self._seen: tuple[type_of_signature, reading.type_of_held] | None = None
 
     async def latest(self) -> SnapshotNumber | None:
-        return await self._read(reading.newest)
+        held = await self._run(self._held)
+        return held[1] if held else None
 
     async def compare(self, catalog: Catalog, *, ignore: Sequence[str]) -> tuple[Delta, Moved]:
         return await self._read(lambda opened: comparing.compare(opened, catalog, ignore))
 
+    async def compare_patch(self, patch: Patch, *, ignore: Sequence[str]) -> tuple[Delta, Moved]:
+        return await self._read(lambda opened: comparing.compare_patch(opened, patch, ignore))
+
     async def replay(self, log: Iterable[tuple[SnapshotNumber, Delta]]) -> None:
-        await self._run(
-            lambda: opening.write(
-                self._path,
-                lambda opened: replaying.replay(opened, log),
-                wait_seconds=self._wait_seconds,
-            )
-        )
+        await self._run(lambda: self._replay(log))
+
+    async def forget(self, oldest: SnapshotNumber) -> None:
+        await self._run(lambda: self._forget(oldest))
 
     async def moved(self, start: SnapshotNumber | None, end: SnapshotNumber) -> Moved:
         return await self._read(lambda opened: reading.moved(opened, start, end))
@@ -56,8 +61,44 @@ class SnapshotCache:
     async def history(self, ref: ObjectRef) -> list[tuple[SnapshotNumber, Moved]]:
         return await self._read(lambda opened: reading.history(opened, ref))
 
-    async def discard(self) -> None:
-        await self._run(lambda: opening.remove(self._path, wait_seconds=self._wait_seconds))
+    async def lives(self) -> Lives:
+        return await self._read(reading.lives)
+
+    async def size(self) -> int:
+        return await self._run(lambda: filing.size(self._path))
+
+    async def discard(self) -> Path | None:
+        blamed, self._blamed = self._blamed, None
+        return await self._run(
+            lambda: filing.remove(self._path, blamed, wait_seconds=self._wait_seconds)
+        )
+
+    def _held(self) -> reading.type_of_held:
+        """Return the oldest and newest number; without opening a file that has not moved."""
+        if self._seen is not None and self._seen[0] == opening.signature(self._path):
+            return self._seen[1]
+
+        def work(opened: DuckDBPyConnection) -> tuple[type_of_signature, reading.type_of_held]:
+            return opening.signature(self._path), reading.held(opened)
+
+        self._seen = opening.read(self._path, work, wait_seconds=self._wait_seconds)
+        return self._seen[1]
+
+    def _replay(self, log: Iterable[tuple[SnapshotNumber, Delta]]) -> None:
+        before = opening.signature(self._path)
+        opening.write(
+            self._path,
+            lambda opened: replaying.replay(opened, log),
+            wait_seconds=self._wait_seconds,
+        )
+        if self._blamed is not None and self._blamed.signature == before:
+            # What is wrong with it still is.
+            self._blamed.signature = opening.signature(self._path)
+
+    def _forget(self, oldest: SnapshotNumber) -> None:
+        held = self._held()
+        if held is not None and held[0] < oldest:
+            filing.forget(self._path, oldest, wait_seconds=self._wait_seconds)
 
     async def _read(self, work: Callable[[DuckDBPyConnection], T]) -> T:
         return await self._run(
@@ -65,4 +106,8 @@ class SnapshotCache:
         )
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        except BlamedError as error:
+            self._blamed = error
+            raise

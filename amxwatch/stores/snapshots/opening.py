@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,24 +16,34 @@ import anyio.from_thread
 import duckdb
 from filelock import FileLock, Timeout
 
-from amxwatch.core.errors import CacheBrokenError, StoreBusyError, StoreError
-from amxwatch.stores.snapshots.damage import DamageError
+from amxwatch.core.errors import StoreBusyError, StoreError
+from amxwatch.stores.snapshots.damage import (
+    BlamedError,
+    DamageError,
+    OutdatedError,
+    type_of_signature,
+)
 from amxwatch.stores.snapshots.fingerprint import canary
 from amxwatch.stores.snapshots.queries import queries
 
 T = TypeVar("T")
 type_of_work = Callable[[duckdb.DuckDBPyConnection], T]
 
-FORMAT = 1
+FORMAT = 2
 """Counts the layouts of `schema.sql`; a file of another one is rebuilt."""
 
 _TRIES_A_SECOND = 20
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing is downloaded at run time.
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    # An operation takes milliseconds; starting a thread for each core of a server does too.
+    "threads": 2,
 }
+
+_ROW_GROUP = 8192
+"""Rows that are written together: small, so that a small delta rewrites little."""
 
 
 def read(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
@@ -41,14 +51,14 @@ def read(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
 
     Raises: StoreBusyError, CacheBrokenError, StoreError.
     """
-    with _locked(path, wait_seconds), translated(path):
+    with locked(path, wait_seconds), translated(path), _connected() as connection:
         if path.exists():
-            with closing(duckdb.connect(path, read_only=True, config=_CONFIG)) as connection:
-                if _is_ours(connection):
-                    return work(connection)
-        with closing(duckdb.connect(":memory:", config=_CONFIG)) as connection:
-            _lay_out(connection)
-            return work(connection)
+            attach(connection, path, "cache", read_only=True)
+            if is_ours(connection):
+                return work(connection)
+            connection.execute("USE memory")
+        lay_out(connection)
+        return work(connection)
 
 
 def write(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
@@ -57,29 +67,42 @@ def write(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
     Raises: StoreBusyError, CacheBrokenError, StoreError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (
-        _locked(path, wait_seconds),
-        translated(path),
-        closing(duckdb.connect(path, config=_CONFIG)) as connection,
-    ):
+    with locked(path, wait_seconds), translated(path), _connected() as connection:
+        attach(connection, path, "cache")
         path.chmod(0o600)
         connection.begin()
-        if not _is_ours(connection):
-            _lay_out(connection)
+        if not is_ours(connection):
+            lay_out(connection)
         # Without commit the close throws the transaction away.
         result = work(connection)
         connection.commit()
         return result
 
 
-def remove(path: Path, *, wait_seconds: float) -> None:
-    """Delete the cache file and its log. Blocks. Raises: StoreBusyError, StoreError."""
-    if not path.parent.is_dir():
-        return
-    with _locked(path, wait_seconds), translated(path):
-        # The log first: alone it would be replayed into the next file.
-        Path(f"{path}.wal").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    with closing(duckdb.connect(":memory:", config=CONFIG)) as connection:
+        yield connection
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = False
+) -> None:
+    """Open a file under a name and make it the one that queries mean."""
+    mode = "READ_ONLY" if read_only else f"ROW_GROUP_SIZE {_ROW_GROUP}"
+    quoted = str(path).replace("'", "''")
+    connection.execute(f"ATTACH '{quoted}' AS {name} (TYPE duckdb, {mode})")
+    connection.execute(f"USE {name}")
+
+
+def signature(path: Path) -> type_of_signature:
+    """Return which file stands there, with its log, and in which state."""
+    state: list[int] = []
+    for file in (path, Path(f"{path}.wal")):
+        with suppress(FileNotFoundError):
+            found = file.stat()
+            state += [found.st_ino, found.st_size, found.st_mtime_ns]
+    return tuple(state)
 
 
 @contextmanager
@@ -92,7 +115,7 @@ def translated(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise _broken(path, "its text is damaged") from error
     except DamageError as error:
-        raise _broken(path, str(error)) from error
+        raise _broken(path, str(error), outdated=isinstance(error, OutdatedError)) from error
     except OSError as error:
         raise StoreError(
             f"the catalog cache {path} failed: {error.strerror}; give this user the right to"
@@ -100,35 +123,41 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _broken(path: Path, why: str) -> CacheBrokenError:
+def _broken(path: Path, why: str, *, outdated: bool = False) -> BlamedError:
     """Return the error of a cache that must be rebuilt."""
-    return CacheBrokenError(
+    return BlamedError(
         f"the catalog cache {path} cannot be used: {why}; it is rebuilt from the state database"
-        f" at the next look, or at once by: amxwatch catalog refresh PROFILE"
+        f" at the next look, or at once by: amxwatch catalog refresh PROFILE",
+        signature(path),
+        outdated=outdated,
     )
 
 
 def _ours(error: duckdb.Error, path: Path) -> StoreError:
-    """Name the fault. Whatever is not about locks, rights or room is a file to rebuild."""
+    """Name the fault. Whatever is not about locks or room is a file to rebuild."""
     says = " ".join(str(error).split())
     if "set lock on file" in says:
         return StoreBusyError(
             f"the catalog cache {path} is in use by another program; close it and try again"
         )
-    if "Permission denied" in says or "Read-only file system" in says:
+    if "Read-only file system" in says:
         return StoreError(
             f"the catalog cache {path} cannot be opened; give this user the right to write the"
             f" file and its folder"
         )
+    if "Too many open files" in says:
+        return StoreError(f"the catalog cache {path} cannot be opened: too many files are open")
     if "No space left" in says:
         return StoreError(f"the catalog cache {path} cannot grow; make room on the disk")
     if isinstance(error, duckdb.OutOfMemoryException):
         return StoreError(f"the catalog cache {path} needs more memory than there is; free some")
+    if "Permission denied" in says:
+        return _broken(path, "this user may not read and write it")
     return _broken(path, says[:200])
 
 
 @contextmanager
-def _locked(path: Path, wait_seconds: float) -> Iterator[None]:
+def locked(path: Path, wait_seconds: float) -> Iterator[None]:
     """Hold the lock file; wait at most `wait_seconds`, and no longer than the caller waits."""
     if not path.parent.is_dir():
         yield
@@ -161,20 +190,25 @@ def _acquire(lock: FileLock, path: Path, wait_seconds: float) -> None:
         ) from None
 
 
-def _is_ours(connection: duckdb.DuckDBPyConnection) -> bool:
+def is_ours(connection: duckdb.DuckDBPyConnection) -> bool:
     """Claim that the file holds a cache; False where nothing was ever committed to it.
 
-    Raises: DamageError for a cache of another layout.
+    Raises: OutdatedError for a cache of another layout, DamageError for another program's file.
     """
     named = queries("schema")
     if connection.execute(named["count_tables"]).fetchall() == [(0,)]:
         return False
-    if connection.execute(named["read_meta"]).fetchall() != [(FORMAT, canary())]:
-        raise DamageError("another version of amxwatch or of Python wrote it")
+    try:
+        rows = connection.execute(named["read_meta"]).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        raise DamageError("it is the database of another program") from None
+    if rows != [(FORMAT, canary())]:
+        raise OutdatedError("another version of amxwatch or of Python wrote it")
     return True
 
 
-def _lay_out(connection: duckdb.DuckDBPyConnection) -> None:
+def lay_out(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of an empty cache."""
     for name, query in queries("schema").items():
         if name.startswith("make_"):
             connection.execute(query)

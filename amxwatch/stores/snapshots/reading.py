@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from operator import attrgetter
 
 from duckdb import DuckDBPyConnection
 
 from amxwatch.core.catalog import (
     Catalog,
-    Column,
     ObjectRef,
-    ObjectType,
     Schema,
     SnapshotNumber,
     Table,
 )
 from amxwatch.core.change import Moved
 from amxwatch.core.errors import NotFoundError
-from amxwatch.stores.snapshots.damage import DamageError
+from amxwatch.core.life import Lives, TableVersion
 from amxwatch.stores.snapshots.fingerprint import fingerprint
 from amxwatch.stores.snapshots.queries import queries
-from amxwatch.stores.snapshots.rows import read_column, read_keys, type_of_row
+from amxwatch.stores.snapshots.rows import read_table, type_of_row
 
 type_of_version = tuple[int, int]
 """A table's number, and as of which snapshot."""
@@ -34,13 +32,22 @@ type_of_version = tuple[int, int]
 type_of_span = tuple[int, int]
 """Two snapshots, without a baseline between them."""
 
-_CHUNK = 50_000
+type_of_held = tuple[SnapshotNumber, SnapshotNumber] | None
+
+_CHUNK = 5_000
+_NAME = attrgetter("schema", "name")
 
 
 def newest(connection: DuckDBPyConnection) -> SnapshotNumber | None:
     """Return the newest snapshot's number, or None in an empty cache."""
-    ((number,),) = ask(connection, "newest")
-    return None if number is None else SnapshotNumber(number)
+    span = held(connection)
+    return None if span is None else span[1]
+
+
+def held(connection: DuckDBPyConnection) -> type_of_held:
+    """Return the oldest and the newest snapshot's number, or None in an empty cache."""
+    ((oldest, last),) = ask(connection, "held")
+    return None if oldest is None else (SnapshotNumber(oldest), SnapshotNumber(last))
 
 
 def origin(connection: DuckDBPyConnection, number: int) -> tuple[str, str, tuple[str, ...]] | None:
@@ -53,13 +60,13 @@ def origin(connection: DuckDBPyConnection, number: int) -> tuple[str, str, tuple
 def as_of(connection: DuckDBPyConnection, number: int) -> Catalog:
     """Return the whole catalog of one snapshot. Raises: NotFoundError."""
     reader, source, _ = _origin_of(connection, number)
-    _make_wanted(connection)
-    connection.execute(queries("reading")["want_all"], {"n": number})
+    tables = [read_table(*row) for row in _rows(connection, "tables_at", n=number)]
+    tables.sort(key=_NAME)
     return Catalog(
         reader=reader,
         source=source,
         schemas=tuple(schemas_at(connection, number).values()),
-        tables=tuple(_read_wanted(connection).values()),
+        tables=tuple(tables),
     )
 
 
@@ -73,11 +80,12 @@ def versions(
     connection: DuckDBPyConnection, wanted: Iterable[type_of_version]
 ) -> dict[type_of_version, Table]:
     """Return table versions by (schema, name); one that did not exist then is absent."""
-    _make_wanted(connection)
+    connection.execute("DROP TABLE IF EXISTS temp.wanted")
+    connection.execute(queries("reading")["make_wanted"])
     appender = connection.appender("wanted")
     appender.append_rows(sorted(set(wanted)))
     appender.flush()
-    return _read_wanted(connection)
+    return {(tid, n): read_table(*row) for tid, n, *row in _rows(connection, "wanted_tables")}
 
 
 def moved(connection: DuckDBPyConnection, start: int | None, end: int) -> Moved:
@@ -114,6 +122,31 @@ def history(connection: DuckDBPyConnection, ref: ObjectRef) -> list[tuple[Snapsh
     return []
 
 
+def lives(connection: DuckDBPyConnection) -> Lives:
+    """Return every version of each table that moved after it came."""
+    spans = ask(connection, "moved_spans")
+    found = versions(connection, ((tid, start) for _, _, tid, start, _ in spans))
+    told: dict[tuple[str, str], list[TableVersion]] = defaultdict(list)
+    ends: dict[tuple[str, str], int | None] = {}
+    for schema, name, tid, start, end in spans:
+        own = told[schema, name]
+        if own and ends[schema, name] != start:
+            own.append(_nothing_from(ends[schema, name]))
+        own.append(TableVersion(since=SnapshotNumber(start), table=found.get((tid, start))))
+        ends[schema, name] = end
+    for key, end in ends.items():
+        if end is not None:
+            told[key].append(_nothing_from(end))
+    return Lives(
+        versions={key: tuple(own) for key, own in told.items()},
+        baselines=frozenset(SnapshotNumber(n) for (n,) in ask(connection, "all_baselines")),
+    )
+
+
+def _nothing_from(end: int | None) -> TableVersion:
+    return TableVersion(since=SnapshotNumber(end or 0), table=None)
+
+
 def ask(connection: DuckDBPyConnection, query: str, /, **given: object) -> list[type_of_row]:
     """Return the rows of a query of `reading.sql`."""
     return connection.execute(queries("reading")[query], given or None).fetchall()
@@ -122,8 +155,11 @@ def ask(connection: DuckDBPyConnection, query: str, /, **given: object) -> list[
 def _origin_of(connection: DuckDBPyConnection, number: int) -> tuple[str, str, tuple[str, ...]]:
     found = origin(connection, number)
     if found is None:
+        span = held(connection)
+        if span is not None and 0 < number < span[0]:
+            raise NotFoundError(f"snapshot {number} was pruned: the oldest is {span[0]}")
         raise NotFoundError(
-            f"no snapshot {number}; the newest is {newest(connection) or 'not taken yet'}"
+            f"no snapshot {number}; the newest is {span[1] if span else 'not taken yet'}"
             f" (amxwatch catalog log lists them)"
         )
     return found
@@ -206,43 +242,8 @@ def _reversed(forward: Moved) -> Moved:
     )
 
 
-def _make_wanted(connection: DuckDBPyConnection) -> None:
-    connection.execute("DROP TABLE IF EXISTS temp.wanted")
-    connection.execute(queries("reading")["make_wanted"])
-
-
-def _read_wanted(connection: DuckDBPyConnection) -> dict[type_of_version, Table]:
-    """Return the versions that the temporary table `wanted` names, by (schema, name)."""
-    columns: dict[type_of_version, list[Column]] = defaultdict(list)
-    try:
-        for row in _rows(connection, "wanted_columns"):
-            columns[row[0], row[1]].append(read_column(row))
-        rows = _rows(connection, "wanted_tables")
-        return {(row[0], row[1]): _table(row, columns[row[0], row[1]]) for row in rows}
-    except (ValueError, TypeError, LookupError) as error:
-        raise DamageError(f"a table in it cannot be read ({type(error).__name__})") from error
-
-
-def _rows(connection: DuckDBPyConnection, query: str) -> Iterator[Any]:
+def _rows(connection: DuckDBPyConnection, query: str, /, **given: object) -> Iterator[type_of_row]:
     """Yield rows by the chunk: a million columns at once would fill the memory."""
-    connection.execute(queries("reading")[query])
+    connection.execute(queries("reading")[query], given or None)
     while rows := connection.fetchmany(_CHUNK):
         yield from rows
-
-
-def _table(row: type_of_row, columns: list[Column]) -> Table:
-    _, number, schema, name, type_, comment, definition, row_estimate, native_id, keys, fp = row
-    table = Table(
-        schema=schema,
-        name=name,
-        type=ObjectType(type_),
-        columns=tuple(columns),
-        keys=read_keys(keys),
-        comment=comment,
-        definition=definition,
-        row_estimate=row_estimate,
-        native_id=native_id,
-    )
-    if fingerprint(table) != fp:
-        raise DamageError(f"{table.ref} as of snapshot {number} does not match its fingerprint")
-    return table

@@ -1,6 +1,6 @@
--- name: newest
--- The newest snapshot's number; NULL in an empty cache.
-SELECT max(n) FROM snapshot;
+-- name: held
+-- The oldest and the newest snapshot's number; NULL in an empty cache.
+SELECT min(n), max(n) FROM snapshot;
 
 -- name: origin
 -- Where snapshot $n comes from.
@@ -56,29 +56,40 @@ JOIN snapshot USING (n)
 WHERE NOT baseline
 ORDER BY n;
 
+-- name: moved_spans
+-- Each version's validity of the tables that moved after they came, and of those that came as
+-- another went (a rename, perhaps); each name's together, oldest first.
+WITH gone AS (
+  SELECT DISTINCT t.valid_to AS n
+  FROM tbl AS t
+  WHERE t.valid_to IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM tbl AS u WHERE u.tid = t.tid AND u.valid_from = t.valid_to)
+), moved AS (
+  SELECT tid FROM tbl GROUP BY tid
+  HAVING count(*) > 1 OR max(valid_to) IS NOT NULL OR min(valid_from) IN (SELECT n FROM gone)
+)
+SELECT k.schema_name, k.table_name, t.tid, t.valid_from, t.valid_to
+FROM tbl AS t
+JOIN moved USING (tid)
+JOIN known AS k ON k.tid = t.tid
+ORDER BY k.schema_name, k.table_name, t.valid_from;
+
+-- name: all_baselines
+-- The numbers of all baselines.
+SELECT n FROM snapshot WHERE baseline;
+
 -- name: make_wanted
 -- The table versions that are to be read whole: a table's number, and as of which snapshot.
 CREATE TEMP TABLE wanted (tid INTEGER, n INTEGER);
 
--- name: want_all
--- Want every table as of snapshot $n.
-INSERT INTO wanted
-SELECT tid, $n FROM tbl WHERE valid_from <= $n AND (valid_to IS NULL OR valid_to > $n);
-
--- name: wanted_columns
--- The columns of the wanted versions, each version's together and in order.
-SELECT w.tid, w.n, c.name, c.type, c.nullable, c.default_text, c.ordinal, c.comment, c.native_num
-FROM wanted AS w
-JOIN col AS c
-  ON c.tid = w.tid AND c.valid_from <= w.n AND (c.valid_to IS NULL OR c.valid_to > w.n)
-ORDER BY w.tid, w.n, c.ordinal;
-
 -- name: wanted_tables
--- The wanted versions without their columns; a table that did not exist then has no row.
-SELECT w.tid, w.n, k.schema_name, k.table_name, t.type, t.comment, t.definition, t.row_estimate,
-  t.native_id, t.keys, t.fp
+-- The wanted versions; a table that did not exist then has no row.
+SELECT w.tid, w.n, t.fp, t.body, t.row_estimate, t.key_names
 FROM wanted AS w
-JOIN known AS k ON k.tid = w.tid
 JOIN tbl AS t
-  ON t.tid = w.tid AND t.valid_from <= w.n AND (t.valid_to IS NULL OR t.valid_to > w.n)
-ORDER BY k.schema_name, k.table_name, w.n;
+  ON t.tid = w.tid AND t.valid_from <= w.n AND (t.valid_to IS NULL OR t.valid_to > w.n);
+
+-- name: tables_at
+-- Every table as of snapshot $n.
+SELECT fp, body, row_estimate, key_names FROM tbl
+WHERE valid_from <= $n AND (valid_to IS NULL OR valid_to > $n);

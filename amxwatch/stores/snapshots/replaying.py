@@ -2,58 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from duckdb import DuckDBPyConnection
 
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.change import Delta
-from amxwatch.stores.snapshots.damage import DamageError
+from amxwatch.stores.snapshots.damage import DamageError, OutdatedError
+from amxwatch.stores.snapshots.fingerprint import canonical
 from amxwatch.stores.snapshots.queries import queries
 from amxwatch.stores.snapshots.reading import newest
-from amxwatch.stores.snapshots.rows import canonical, column_rows, table_row, type_of_row
+from amxwatch.stores.snapshots.rows import table_row, type_of_row
 
-_STAGES = ("put_tbl", "put_col", "put_sch", "touched_tbl", "touched_sch")
-_STEPS = (
-    "close_schemas",
-    "open_schemas",
-    "close_tables",
-    "open_tables",
-    "close_columns",
-    "open_columns",
-)
+_STAGES = ("put_sch", "touched_tbl", "touched_sch", "wanted_name")
+_PART = 32_768
+"""Table versions that are appended at a time: rows wait in memory until then."""
 
-type_of_names = dict[tuple[str, str], int]
+type_of_name = tuple[str, str]
 
 
 def replay(connection: DuckDBPyConnection, log: Iterable[tuple[SnapshotNumber, Delta]]) -> None:
     """Apply the deltas that the cache lacks, in order.
 
-    Raises: DamageError where a number is missing in between.
+    Raises: DamageError where a number is missing in between, OutdatedError where the numbers
+    that it holds have been pruned.
     """
-    held = newest(connection) or 0
-    names: type_of_names | None = None
+    held = newest(connection)
+    names: Names | None = None
     for number, delta in log:
-        if number <= held:
+        if held is not None and number <= held:
             continue
-        if number != held + 1:
-            raise DamageError(f"snapshot {held + 1} is missing before {number}")
+        _check(held, number, delta)
         if names is None:
             names = _prepare(connection)
         _apply(connection, number, delta, names)
         held = number
 
 
-def _prepare(connection: DuckDBPyConnection) -> type_of_names:
+def _check(held: SnapshotNumber | None, number: SnapshotNumber, delta: Delta) -> None:
+    if delta.whole and held is not None:
+        raise OutdatedError(f"the snapshots before {number} were pruned since it was written")
+    if number != (held or 0) + 1 and not delta.whole:
+        raise DamageError(f"snapshot {(held or 0) + 1} is missing before {number}")
+
+
+class Names:
+    """The numbers of names: asked as they are needed, and given where there is none."""
+
+    def __init__(self, connection: DuckDBPyConnection) -> None:
+        self._connection = connection
+        ((self._highest,),) = connection.execute(queries("replay")["highest"]).fetchall()
+        self._known: dict[type_of_name, int] = {}
+
+    def of(self, wanted: Sequence[type_of_name]) -> list[int]:
+        """Return the numbers of these names."""
+        asked = [name for name in wanted if name not in self._known]
+        if asked and self._highest:
+            append(self._connection, "wanted_name", asked)
+            rows = self._connection.execute(queries("replay")["read_some_known"]).fetchall()
+            self._known.update({(schema, table): tid for schema, table, tid in rows})
+        fresh: list[type_of_row] = []
+        for name in asked:
+            if name not in self._known:
+                self._highest += 1
+                self._known[name] = self._highest
+                fresh.append((self._highest, *name))
+        append(self._connection, "known", fresh)
+        return [self._known[name] for name in wanted]
+
+
+def _prepare(connection: DuckDBPyConnection) -> Names:
     named = queries("replay")
     for stage in _STAGES:
         connection.execute(named[f"make_{stage}"])
-    rows = connection.execute(named["read_known"]).fetchall()
-    return {(schema, table): tid for schema, table, tid in rows}
+    return Names(connection)
 
 
 def _apply(
-    connection: DuckDBPyConnection, number: SnapshotNumber, delta: Delta, names: type_of_names
+    connection: DuckDBPyConnection, number: SnapshotNumber, delta: Delta, names: Names
 ) -> None:
     named = queries("replay")
     connection.execute(
@@ -66,42 +92,37 @@ def _apply(
             "baseline": delta.baseline,
         },
     )
-    _stage(connection, delta, names)
-    for step in _STEPS:
-        given = {"n": number} if "$n" in named[step] else None
-        connection.execute(named[step], given)
-
-
-def _stage(connection: DuckDBPyConnection, delta: Delta, names: type_of_names) -> None:
-    """Fill the temporary tables with what the delta brings."""
     for stage in _STAGES:
         connection.execute(f"TRUNCATE {stage}")
-    tables = [canonical(table) for table in delta.put_tables]
-    put = [(table.schema, table.name) for table in tables]
-    _number(connection, [*put, *delta.gone_tables], names)
-    pairs = [(names[name], table) for name, table in zip(put, tables, strict=True)]
-    _append(connection, "put_tbl", (table_row(tid, table) for tid, table in pairs))
-    _append(connection, "put_col", (row for pair in pairs for row in column_rows(*pair)))
-    _append(connection, "touched_tbl", ((names[name],) for name in [*put, *delta.gone_tables]))
+    _apply_schemas(connection, number, delta)
+    _apply_tables(connection, number, delta, names)
+
+
+def _apply_schemas(connection: DuckDBPyConnection, number: SnapshotNumber, delta: Delta) -> None:
+    named = queries("replay")
     schemas = [(schema.name, schema.comment) for schema in delta.put_schemas]
-    _append(connection, "put_sch", schemas)
+    append(connection, "put_sch", schemas)
     touched = [name for name, _ in schemas] + list(delta.gone_schemas)
-    _append(connection, "touched_sch", ((name,) for name in touched))
+    append(connection, "touched_sch", ((name,) for name in touched))
+    connection.execute(named["close_schemas"], {"n": number})
+    connection.execute(named["open_schemas"], {"n": number})
 
 
-def _number(
-    connection: DuckDBPyConnection, wanted: list[tuple[str, str]], names: type_of_names
+def _apply_tables(
+    connection: DuckDBPyConnection, number: SnapshotNumber, delta: Delta, names: Names
 ) -> None:
-    """Give a number to each name that has none."""
-    fresh: list[type_of_row] = []
-    for name in wanted:
-        if name not in names:
-            names[name] = len(names) + 1
-            fresh.append((names[name], *name))
-    _append(connection, "known", fresh)
+    put = [(table.schema, table.name) for table in delta.put_tables]
+    numbers = names.of([*put, *delta.gone_tables])
+    append(connection, "touched_tbl", ((tid,) for tid in numbers))
+    connection.execute(queries("replay")["close_tables"], {"n": number})
+    for start in range(0, len(put), _PART):
+        part = delta.put_tables[start : start + _PART]
+        own = zip(numbers[start : start + _PART], part, strict=False)
+        append(connection, "tbl", ((*table_row(tid, canonical(t)), number, None) for tid, t in own))
 
 
-def _append(connection: DuckDBPyConnection, table: str, rows: Iterable[type_of_row]) -> None:
+def append(connection: DuckDBPyConnection, table: str, rows: Iterable[type_of_row]) -> None:
+    """Add rows to a table, quickly."""
     appender = connection.appender(table)
     appender.append_rows(rows)
     appender.flush()

@@ -1,85 +1,65 @@
-"""Tables as rows of the cache, and back."""
+"""Table versions as rows of the cache, and back."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from operator import attrgetter
+import marshal
+from sys import intern
 from typing import Any
 
-from amxwatch.core.catalog import Column, Key, KeyKind, Table
-from amxwatch.stores.snapshots.fingerprint import fingerprint
+from amxwatch.core.catalog import Column, Key, KeyKind, ObjectType, Table, maker
+from amxwatch.stores.snapshots.damage import DamageError
+from amxwatch.stores.snapshots.fingerprint import body, digest
 
 type_of_row = tuple[Any, ...]
 
-_COLUMN = attrgetter("ordinal", "name", "type", "nullable", "default", "comment", "native_num")
-_ORDINAL = attrgetter("ordinal")
-_JSON = json.JSONEncoder(separators=(",", ":"))
-
-
-def canonical(table: Table) -> Table:
-    """Return the table with columns by ordinal and keys by (kind, columns)."""
-    columns = tuple(sorted(table.columns, key=_ORDINAL))
-    keys = tuple(sorted(table.keys, key=_key_order))
-    if columns == table.columns and keys == table.keys:
-        return table  # the usual case; a copy costs ten times the look
-    return replace(table, columns=columns, keys=keys)
-
-
-def _key_order(key: Key) -> tuple[object, ...]:
-    return (key.kind, key.columns, key.references or (), key.referenced_columns)
+_make_column = maker(Column)
+_make_key = maker(Key)
+_make_table = maker(Table)
+_KEY_KINDS = {kind.value: kind for kind in KeyKind}
+_TYPES = {type_.value: type_ for type_ in ObjectType}
 
 
 def table_row(tid: int, table: Table) -> type_of_row:
-    """Return a row of `put_tbl`."""
+    """Return a row of `tbl` of a canonical table, but for its validity."""
+    content = body(table)
+    names = [key.name for key in table.keys]
     return (
         tid,
-        table.type.value,
-        table.comment,
-        table.definition,
+        digest(content),
+        content,
         table.row_estimate,
-        table.native_id,
-        _write_keys(table.keys),
-        fingerprint(table),
+        json.dumps(names) if any(name is not None for name in names) else None,
     )
 
 
-def column_rows(tid: int, table: Table) -> list[type_of_row]:
-    """Return rows of `put_col`."""
-    return [(tid, *_COLUMN(column)) for column in table.columns]
+def read_table(fp: int, content: bytes, row_estimate: int | None, key_names: str | None) -> Table:
+    """Return the table of a row. Raises: DamageError."""
+    if digest(content) != fp:
+        raise DamageError("a table in it does not match its fingerprint")
+    try:
+        # Only what the fingerprint vouches for is read: marshal trusts its input.
+        parts = marshal.loads(content)  # noqa: S302 the file is ours alone, mode 0600
+        return _table(parts, row_estimate, key_names)
+    except (ValueError, TypeError, EOFError, LookupError) as error:
+        raise DamageError(f"a table in it cannot be read ({type(error).__name__})") from error
 
 
-def _write_keys(keys: tuple[Key, ...]) -> str:
-    plain = [
-        [key.kind.value, key.columns, key.name, key.references, key.referenced_columns]
-        for key in keys
-    ]
-    return _JSON.encode(plain)
-
-
-def read_keys(text: str) -> tuple[Key, ...]:
-    """Return what `table_row` wrote of the keys. Raises: ValueError, TypeError where damaged."""
-    return tuple(
-        Key(
-            kind=KeyKind(kind),
-            columns=tuple(columns),
-            name=name,
-            references=None if references is None else (references[0], references[1]),
-            referenced_columns=tuple(referenced),
-        )
-        for kind, columns, name, references, referenced in json.loads(text)
+def _table(parts: type_of_row, row_estimate: int | None, key_names: str | None) -> Table:
+    schema, name, type_, comment, definition, native_id, variant, reads, keys, columns = parts
+    names = [None] * len(keys) if key_names is None else json.loads(key_names)
+    columns = tuple(
+        [
+            # A million columns share a few dozen types.
+            _make_column(named, intern(kind), nullable, default, ordinal, remark, num)
+            for ordinal, named, kind, nullable, default, remark, num in columns
+        ]
     )
-
-
-def read_column(row: type_of_row) -> Column:
-    """Return the column of a `wanted_columns` row."""
-    _, _, name, type_, nullable, default, ordinal, comment, native_num = row
-    return Column(
-        name=name,
-        type=type_,
-        nullable=nullable,
-        default=default,
-        ordinal=ordinal,
-        comment=comment,
-        native_num=native_num,
+    keys = tuple(
+        [
+            _make_key(_KEY_KINDS[kind], own, key_name, references, referenced)
+            for key_name, (kind, own, references, referenced) in zip(names, keys, strict=True)
+        ]
     )
+    made = (schema, name, _TYPES[type_], columns, keys, comment, definition)
+    return _make_table(*made, row_estimate, native_id, variant, reads)
