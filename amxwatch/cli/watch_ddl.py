@@ -24,7 +24,7 @@ dry_run_option = click.option(
 
 @click.group("watch-ddl")
 def watch_ddl() -> None:
-    """Let PostgreSQL announce DDL, so that a change is noticed in under a second.
+    """Let PostgreSQL announce DDL, so that changes are noticed at once.
 
     Two event triggers say on the channel amxwatch_ddl that something moved; they can make no
     statement fail. Creating them wants a superuser. Without them polls find every change.

@@ -169,7 +169,9 @@ class FolderReading:
         names = self._touched(footprints, before)
         if names is None:
             return False
-        reached = reach(names, footprints.values())
+        # As it was, too: the foreign keys that a DROP took away come back when it goes.
+        former = [each.footprint for each in before.values() if each is not None]
+        reached = reach(names, (*footprints.values(), *former))
         if len(reached.replayed) > max(8, _MOST_REPLAYED * len(self._tables)):
             return False
         replayed = self._replay(footprints, reached.replayed)

@@ -97,7 +97,8 @@ def _read(
 ) -> tuple[dict[str, Table], dict[str, SourceProblem]]:
     parts = _read_parts(connection, path, {n: r for n, r in relations.items() if n in wanted})
     names = {name.lower(): name for name in relations}
-    primary = {name: _primary_of(table) for name, table in known.items()}
+    # Not of what is read again: a view that is broken now may have been a table with a key.
+    primary = {name: _primary_of(table) for name, table in known.items() if name not in wanted}
     primary |= {name: _primary_key(rows) for name, rows in parts.columns.items()}
     tables = {}
     for name in wanted:
