@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from amxwatch.core.catalog import Catalog, Column, ObjectType, Table
 from amxwatch.core.change import ChangeKind
+from amxwatch.core.ddl.keys import in_order_of_keys
 from amxwatch.core.ddl.plan import ColumnMove, Move, Name, Plan, is_view, name_of
 from amxwatch.core.ddl.script import Line, note, statement
 from amxwatch.core.ddl.spelling import Spelling, is_generated
-from amxwatch.core.ddl.writer import Writer, in_order_of_keys
+from amxwatch.core.ddl.writer import Writer
 
 SEQUENCE = re.compile(r"nextval\('((?:[^']|'')+)'\)")
 MILD = frozenset({ChangeKind.DEFAULT_CHANGED, ChangeKind.COMMENT_CHANGED})

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from amxwatch.core.catalog import Key, KeyKind, Table
 from amxwatch.core.change import ChangeKind
-from amxwatch.core.ddl.plan import Move, Name, Plan, is_view, name_of
+from amxwatch.core.ddl.plan import Move, Plan, is_view, name_of
+from amxwatch.core.ddl.reading import sorted_by_need
 
 type_of_pairs = list[tuple[Table, Key]]
 
@@ -55,36 +56,24 @@ class KeyMoves:
     def _set_aside(self) -> None:
         """Take foreign keys off that stand on a key, or between tables, that are dropped."""
         aside: type_of_pairs = []
+        gone = [table for table in self._plan.removed if not is_view(table)]
+        places = {name_of(table): at for at, table in enumerate(in_order_of_keys(gone))}
         dropped = {(name_of(t), k) for t, k in self._dropped}
-        lost = {(name_of(t), k.columns) for t, k in self._dropped if k.kind is not KeyKind.FOREIGN}
+        lost = {(name_of(table), frozenset(key.columns)) for table, key in self.own_dropped()}
         for table in self._plan.old.tables:
             name = name_of(table)
             for key in table.keys:
                 there = key.references
                 if there is None or is_view(table) or (name, key) in dropped:
                     continue
-                is_ring = there in self._gone and name in self._gone and there != name
-                if is_ring and self._points_back(there, name):
+                if name in places and places[name] < places.get(there, -1):
+                    # A ring of keys: no order of dropping its tables runs.
                     aside.append((table, key))
-                elif name not in self._gone and _stands_on(there, key, lost):
+                elif name not in self._gone and (there, frozenset(key.referenced_columns)) in lost:
                     aside.append((table, key))
                     now = self._after[self._plan.now(name)]
                     self._added.append((now, self._followed(table, key)))
         self._dropped += aside
-
-    def _points_back(self, start: Name, goal: Name) -> bool:
-        """Claim that foreign keys lead from one removed table to another."""
-        tables = {name_of(table): table for table in self._plan.removed}
-        seen: set[Name] = set()
-        waiting = [start]
-        while waiting:
-            name = waiting.pop()
-            if name == goal:
-                return True
-            if name not in seen and name in tables:
-                seen.add(name)
-                waiting += [key.references for key in tables[name].keys if key.references]
-        return False
 
     def _followed(self, table: Table, key: Key) -> Key:
         """Return an old key in new names, without its own."""
@@ -105,6 +94,11 @@ def _bare(keys: Iterable[Key]) -> list[Key]:
     return [replace(key, name=None) for key in keys]
 
 
-def _stands_on(there: Name, key: Key, lost: set[tuple[Name, tuple[str, ...]]]) -> bool:
-    columns = set(key.referenced_columns)
-    return any(name == there and set(own) == columns for name, own in lost)
+def in_order_of_keys(tables: list[Table]) -> list[Table]:
+    """Sort tables so that each stands after those that its foreign keys point at."""
+    wanted = {name_of(table): table for table in tables}
+    needs = {
+        name: {key.references for key in table.keys if key.references and key.references != name}
+        for name, table in wanted.items()
+    }
+    return [wanted[name] for name in sorted_by_need(wanted, needs)]

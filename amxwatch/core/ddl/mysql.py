@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
-from amxwatch.core.catalog import Column, Key, KeyKind, Schema, Table
+from amxwatch.core.catalog import Column, Key, KeyKind, ObjectType, Schema, Table
 from amxwatch.core.change import ChangeKind
-from amxwatch.core.ddl.plan import Move, Name, name_of
+from amxwatch.core.ddl.plan import Move, Name, Plan, name_of
 from amxwatch.core.ddl.script import Line, cannot, note, statement
 from amxwatch.core.ddl.spelling import is_generated
 from amxwatch.core.ddl.writer import Writer
@@ -24,6 +25,11 @@ class MysqlWriter(Writer):
     """
 
     folds_names = True
+
+    def __init__(self, plan: Plan, *, dialect: str, comments: frozenset[ObjectType]) -> None:
+        super().__init__(plan, dialect=dialect, comments=comments)
+        self._dropped = _by_table(self.keys.own_dropped())
+        self._added = _by_table(self.keys.own_added())
 
     def make_schemas(self) -> Iterator[Line]:
         for schema in self.plan.schemas_added:
@@ -69,7 +75,7 @@ class MysqlWriter(Writer):
             f"DROP COLUMN {self.sql.name(self._doomed(move, number, column))}"
             for number, column in enumerate(move.removed)
         ]
-        for dropped in self._own_keys(self.keys.own_dropped(), name_of(move.old)):
+        for dropped in self._dropped.get(name_of(move.old), []):
             if dropped.kind is KeyKind.PRIMARY:
                 parts.append("DROP PRIMARY KEY")
             elif dropped.name is not None:
@@ -84,16 +90,13 @@ class MysqlWriter(Writer):
                 parts.append(f"MODIFY COLUMN {self._defined(moved.new)}")
                 yield note(LOST)
         parts += [f"ADD COLUMN {self._defined(c)}{self._after(table, c)}" for c in move.added]
-        added = self._own_keys(self.keys.own_added(), name_of(table))
+        added = self._added.get(name_of(table), [])
         parts += [f"ADD {self.sql.key(key)}" for key in added]
         if ChangeKind.COMMENT_CHANGED in move.kinds:
             parts.append(f"COMMENT = {self.sql.text(table.comment or '')}")
         if parts:
             inside = ",\n  ".join(parts)
             yield statement(f"ALTER TABLE {self.sql.of(table)}\n  {inside}")
-
-    def _own_keys(self, pairs: list[tuple[Table, Key]], name: Name) -> list[Key]:
-        return [key for table, key in pairs if name_of(table) == name]
 
     def _after(self, table: Table, column: Column) -> str:
         before = None
@@ -149,3 +152,10 @@ def _filling(default: str) -> str:
     if words.startswith(("AUTO_INCREMENT", "ON UPDATE")):
         return default
     return f"DEFAULT {default}"
+
+
+def _by_table(pairs: Iterable[tuple[Table, Key]]) -> dict[Name, list[Key]]:
+    found: dict[Name, list[Key]] = defaultdict(list)
+    for table, key in pairs:
+        found[name_of(table)].append(key)
+    return dict(found)

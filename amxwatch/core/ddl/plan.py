@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from amxwatch.core.catalog import Catalog, Column, ObjectRef, ObjectType, Schema, Table
 from amxwatch.core.change import Change, ChangeKind, former_ref
@@ -73,7 +74,7 @@ class Plan:
         """Return what an old table is called in the end."""
         return self._names.get(name, name)
 
-    @property
+    @cached_property
     def _names(self) -> dict[Name, Name]:
         return {name_of(move.old): name_of(move.new) for move in self.moves if move.is_renamed}
 

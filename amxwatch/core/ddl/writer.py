@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from amxwatch.core.catalog import UNKNOWN_TYPE, Column, Key, KeyKind, ObjectType, Table
 from amxwatch.core.change import ChangeKind
 from amxwatch.core.ddl.comments import Comments
-from amxwatch.core.ddl.keys import KeyMoves
+from amxwatch.core.ddl.keys import KeyMoves, in_order_of_keys
 from amxwatch.core.ddl.naming import rename_steps
 from amxwatch.core.ddl.plan import ColumnMove, Move, Name, Plan, is_view, name_of
-from amxwatch.core.ddl.reading import sorted_by_need
 from amxwatch.core.ddl.script import Line, Script, cannot, note, statement, without_doubles
 from amxwatch.core.ddl.spelling import Spelling, is_generated
 from amxwatch.core.ddl.views import ViewMoves
@@ -346,13 +345,3 @@ class Writer:
         for moved in move.changed:
             if ChangeKind.COMMENT_CHANGED in moved.kinds:
                 yield from self.comments.column(move.new, moved.new)
-
-
-def in_order_of_keys(tables: list[Table]) -> list[Table]:
-    """Sort tables so that each stands after those that its foreign keys point at."""
-    wanted = {name_of(table): table for table in tables}
-    needs = {
-        name: {key.references for key in table.keys if key.references and key.references != name}
-        for name, table in wanted.items()
-    }
-    return [wanted[name] for name in sorted_by_need(wanted, needs)]
