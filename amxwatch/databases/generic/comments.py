@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import schema as ddl
@@ -14,7 +15,7 @@ from sqlalchemy.engine.reflection import ObjectKind
 from amxwatch.core.catalog import ObjectRef, ObjectType
 from amxwatch.core.errors import DatabaseError, DatabaseUnavailableError, StatementRefusedError
 from amxwatch.databases.generic import dialects
-from amxwatch.databases.generic.connection import GenericEngine
+from amxwatch.databases.generic.connection import GenericEngine, told
 from amxwatch.databases.sampling import comment_on, refuse_unwritable
 from amxwatch.ports.database import CommentTarget
 
@@ -192,11 +193,10 @@ def _run(connection: Connection, statement: str) -> None:
 def _comments(look: sa.Inspector, schema: str, names: list[str]) -> dict[ObjectRef, str | None]:
     kind = ObjectKind.ANY
     columns = look.get_multi_columns(schema=schema, filter_names=names, kind=kind)
-    try:
-        tables = look.get_multi_table_comment(schema=schema, filter_names=names, kind=kind)
-    except NotImplementedError:
-        tables = {}
-    texts = {name: told.get("text") or None for (_, name), told in tables.items()}
+    tables: dict[Any, Any] = told(
+        lambda: look.get_multi_table_comment(schema=schema, filter_names=names, kind=kind), {}
+    )
+    texts = {name: answer.get("text") or None for (_, name), answer in tables.items()}
     found: dict[ObjectRef, str | None] = {}
     for (_, name), rows in columns.items():
         found[ObjectRef(schema=schema, table=name)] = texts.get(name)

@@ -34,8 +34,19 @@ ONE_CONNECTION = {
     "pool_recycle": 1800,  # warehouses end sessions that are kept for long
 }
 
-SLIPS = (LookupError, TypeError, ValueError, AttributeError, NotImplementedError, ArithmeticError)
+SLIPS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError)
 """What dialects, which are anybody's code, raise over a catalog that they did not expect."""
+
+
+def told(ask: Callable[[], T], otherwise: T) -> T:
+    """Return what the inspector says, or `otherwise` where the dialect has no such thing.
+
+    SQLAlchemy's inspectors say that by NotImplementedError, so it is caught here and only here.
+    """
+    try:
+        return ask()
+    except NotImplementedError:
+        return otherwise
 
 
 class GenericEngine:

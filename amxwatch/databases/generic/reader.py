@@ -16,7 +16,7 @@ from sqlalchemy.engine.reflection import Inspector, ObjectKind
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Schema, SourceProblem, Table
 from amxwatch.core.errors import DatabaseUnavailableError, StatementRefusedError
 from amxwatch.databases.generic import dialects
-from amxwatch.databases.generic.connection import SLIPS, GenericEngine
+from amxwatch.databases.generic.connection import SLIPS, GenericEngine, told
 from amxwatch.databases.generic.spelling import columns_of, keys_of
 from amxwatch.databases.queries import load_queries
 from amxwatch.databases.views import select_of
@@ -272,9 +272,10 @@ class Reading:
     def _definition(self, schema: str, name: str, parts: _Parts) -> str | None:
         """Return a view's SELECT; a view whose text we may not see keeps its columns."""
         try:
-            told = parts.definitions.get(name)
-            text = told or self._inspector.get_view_definition(name, schema)
-        except (exc.NoSuchTableError, NotImplementedError):
+            text = parts.definitions.get(name) or told(
+                lambda: self._inspector.get_view_definition(name, schema), None
+            )
+        except exc.NoSuchTableError:
             return None
         if text and text.lstrip()[:6].upper() in {"CREATE", "ALTER "}:
             text = select_of(text)
@@ -282,15 +283,10 @@ class Reading:
 
 
 def _asked(ask: Callable[[str], list[str]], schema: str) -> list[str]:
-    try:
-        return ask(schema)
-    except NotImplementedError:
-        return []
+    return told(lambda: ask(schema), [])
 
 
 def _bulk(ask: Callable[..., Any], only: dict[str, Any]) -> Answers:
     """Return what a bulk call tells, by table; nothing where a dialect does not know of it."""
-    try:
-        return {name: told for (_, name), told in ask(**only).items()}
-    except NotImplementedError:
-        return {}
+    answers: dict[Any, Any] = told(lambda: ask(**only), {})
+    return {name: answer for (_, name), answer in answers.items()}

@@ -14,8 +14,8 @@ from amxwatch.databases.sql_folder.assembly import Assembly
 from amxwatch.databases.sql_folder.edits import DropTable, Name, PutTable, SetPath
 from amxwatch.databases.sql_folder.files import COMMENTS_FILE, Content
 from amxwatch.databases.sql_folder.footprint import Footprint, moved_names, reach
-from amxwatch.databases.sql_folder.library import Library, Parsed
 from amxwatch.databases.sql_folder.memory import Frozen
+from amxwatch.databases.sql_folder.parsed_files import Library, Parsed
 from amxwatch.databases.sql_folder.parser import Parser
 
 READER = f"sql_folder/1 sqlglot/{version('sqlglot')}"
