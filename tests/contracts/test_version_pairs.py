@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from amxwatch.core.view import same_definition
 from amxwatch.databases.sql_folder import open_sql_folder
 from tests.core.catalogs import plain_key
 from tests.core.test_diff_apply import moved_between
-from tests.plugins.schemas import SchemaEngine
+from tests.plugins.schemas import SchemaEngine, without_natives
 from tests.surfaces.test_catalog_history import (
     agree,
     found_in,
@@ -80,21 +80,6 @@ def difference(
     """Explain two loads; with `native_ids` nothing is guessed, and no number says anything."""
     moved = moved_between(without_natives(old), without_natives(new))
     return explain(moved, native_ids=native_ids, dialect=dialect)
-
-
-def without_natives(catalog: Catalog) -> Catalog:
-    """Two loads of one script have other numbers."""
-    return replace(
-        catalog,
-        tables=tuple(
-            replace(
-                table,
-                native_id=None,
-                columns=tuple(replace(column, native_num=None) for column in table.columns),
-            )
-            for table in catalog.tables
-        ),
-    )
 
 
 def same(made: Catalog, new: Catalog, dialect: str) -> None:

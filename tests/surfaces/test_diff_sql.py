@@ -25,25 +25,10 @@ from amxwatch.core.ddl import write_statements
 from amxwatch.core.ddl.script import Script
 from amxwatch.ports.database import Capabilities
 from tests.core.test_diff_apply import moved_between
-from tests.plugins.schemas import SchemaEngine
+from tests.plugins.schemas import SchemaEngine, without_natives
 from tests.surfaces.conftest import HOUSE, Inside
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
-
-
-def without_natives(catalog: Catalog) -> Catalog:
-    """Two loads of one script have other numbers."""
-    return replace(
-        catalog,
-        tables=tuple(
-            replace(
-                table,
-                native_id=None,
-                columns=tuple(replace(column, native_num=None) for column in table.columns),
-            )
-            for table in catalog.tables
-        ),
-    )
 
 
 def difference(old: Catalog, new: Catalog, able: Capabilities) -> tuple[Change, ...]:
