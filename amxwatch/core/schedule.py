@@ -63,3 +63,5 @@ class ScheduleState:
     runs_completed: int = 0
     declined_mark: str | None = None
     """What was pending when a person cancelled its run: it waits until more moves."""
+    enabled: bool = True
+    """Whether the plan was enabled at the last look; when it is again, it is armed anew."""

@@ -76,16 +76,31 @@ async def _by_cadence(
     )
     if decision.action is Action.FIRE:
         return await _fire(firing, settling, run_trigger, mark or "", found)
+    look_at = decision.look_at
     if decision.action is Action.IDLE and found is not None:
-        settling = served(settling, found.end)
+        look_at = await _stands_from(firing, found, timedelta(seconds=trigger.settle_seconds))
+        settling = settling if look_at else served(settling, found.end)
     await _keep(firing, state, settling, decision.reason if mark else None)
     return Dispatched(
         schedule=state.name,
         action="wait" if mark else "idle",
         status="pending",
         skip_reason=decision.reason if mark else None,
-        look_at=decision.look_at,
+        look_at=look_at,
     )
+
+
+async def _stands_from(firing: Firing, found: Pending, settle: timedelta) -> datetime | None:
+    """Return when what does not count has stood long enough to be passed over; None for now.
+
+    A table that is gone for a moment only (dropped and made again, a file that is being saved)
+    would be `added` otherwise.
+    """
+    newest = await firing.source.newest()
+    if newest is None or not found.passed_over:
+        return None
+    stands = newest.at + settle
+    return stands if firing.now < stands else None
 
 
 def _backoff_until(state: ScheduleState) -> datetime | None:

@@ -32,11 +32,15 @@ FLOOD_SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
-    """Changes that count, between two snapshots. `flood` says why a person should look first."""
+    """Changes that count, between two snapshots. `flood` says why a person should look first.
+
+    `passed_over` says that there are others in the scope, which do not count (removals, mostly).
+    """
 
     start: SnapshotNumber | None
     end: SnapshotNumber
     changes: tuple[Change, ...]
+    passed_over: bool = False
     flood: str | None = None
 
     @property
@@ -61,10 +65,12 @@ async def pending(
     changes = await _in_scope(source, state, scope, end)
     if ChangeKind.COMMENT_CHANGED in counted:
         changes = await _without_echo(source, changes)
+    counting = tuple(change for change in changes if _counts(change, counted))
     return Pending(
         start=state.watermark,
         end=end,
-        changes=tuple(change for change in changes if _counts(change, counted)),
+        changes=counting,
+        passed_over=len(counting) < len(changes),
         flood=await _flood(source, state.watermark, changes),
     )
 

@@ -131,6 +131,35 @@ async def test_removals_do_not_trigger_but_withdraw_open_drafts(world: World) ->
     assert [draft.status for draft in await world.drafts()] == ["withdrawn"]
 
 
+async def test_a_table_that_is_gone_for_a_moment_is_not_new(world: World) -> None:
+    world.database.catalog = AFTER
+    plan = world.on_change(settle=10)
+    await world.turn(plan)
+    world.database.catalog = catalog(AFTER.tables[0])
+    gone = await world.turn(plan)
+    assert (gone.action, gone.look_at) == ("idle", NOON + timedelta(seconds=10))
+    world.pass_time(5)
+    world.database.catalog = AFTER
+    assert (await world.turn(plan)).action == "idle"
+    world.pass_time(60)
+    assert (await world.turn(plan)).action == "idle"
+    assert await world.runs() == []
+
+
+async def test_a_table_that_comes_back_later_is_new(world: World) -> None:
+    world.database.catalog = AFTER
+    plan = world.on_change(settle=10)
+    await world.turn(plan)
+    world.database.catalog = catalog(AFTER.tables[0])
+    await world.turn(plan)
+    world.pass_time(10)
+    assert (await world.turn(plan)).look_at is None
+    world.database.catalog = AFTER
+    assert (await world.turn(plan)).action == "wait"
+    world.pass_time(10)
+    assert (await world.turn(plan)).action == "fire"
+
+
 async def test_widening_a_scope_makes_nothing_old_pending(world: World) -> None:
     world.database.catalog = BEFORE
     narrow = world.on_change(scope="table:shop.orders", settle=60)
