@@ -13,6 +13,8 @@ pytest_plugins = [
     "tests.plugins.model_server",
     "tests.plugins.postgres",
     "tests.plugins.schemas",
+    "tests.plugins.webhook",
+    "tests.plugins.systemd",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent

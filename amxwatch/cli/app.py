@@ -21,7 +21,9 @@ COMMANDS: dict[str, dict[str, Entry]] = {
     },
     "Watch": {
         "daemon": ("daemon:daemon", "Watch the sources and run the schedules until stopped."),
+        "service": ("service:service", "Have the operating system keep the daemon running."),
         "schedule": ("schedule:schedule", "Plan runs: add, list, pause, run and remove schedules."),
+        "intake": ("intake:intake", "Take signals in, and let them become runs."),
     },
     "Catalogs": {
         "db": ("db:db", "List, test, inspect and choose db profiles."),
@@ -41,6 +43,8 @@ COMMANDS: dict[str, dict[str, Entry]] = {
     "Look back": {
         "history": ("history:history", "List, show and review past runs."),
         "events": ("events:events", "Show the audit trail."),
+        "alerts": ("alerts:alerts", "Show what was told to whom, and try a target."),
+        "state": ("state:state", "Back up, check and restore the state."),
         "costs": ("costs:costs", "Show what the runs cost."),
     },
 }

@@ -61,7 +61,7 @@ async def _daemon(
             poll_seconds=poll_seconds,
             max_cycles=max_cycles,
             only=only,
-            emit=partial(_emit, out),
+            emit=Reporter(out).emit,
         )
         count = len(install.settings.schedules)
         out.say(
@@ -71,22 +71,47 @@ async def _daemon(
         await service.serve()
 
 
-def _emit(out: Output, cycle: dict[str, Any]) -> None:
-    """Print one cycle: as JSON whole, for people only what is news."""
-    out.line(cycle)
-    for line in sentences(cycle):
-        out.say(line)
-    for error in cycle.get("errors", []):
-        out.warn(error)
+class Reporter:
+    """Prints cycles: as JSON whole, for people what is news, and each thing that stands once."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._told: dict[str, str] = {}
+
+    def emit(self, cycle: dict[str, Any]) -> None:
+        """Print one cycle, or that another daemon owns the heartbeat."""
+        self._out.line(cycle)
+        if "standby" in cycle:
+            self._out.say(standing_by(cycle["standby"]))
+        for result in cycle["results"]:
+            self._say(cycle["cycle"], result)
+        for error in cycle.get("errors", []):
+            self._out.warn(error)
+
+    def _say(self, number: int, result: dict[str, Any]) -> None:
+        if result.get("armed"):
+            self._out.say(f"cycle {number}: {armed_sentence(result)}")
+        line = "" if result["action"] in QUIET else sentence(result)
+        if line and self._told.get(result["schedule"]) != line:
+            said = line if result["action"] == "blocked" else f"cycle {number}: {line}"
+            self._out.say(said, colour="red" if result["action"] == "blocked" else None)
+        self._told[result["schedule"]] = line
 
 
-def sentences(cycle: dict[str, Any]) -> list[str]:
-    """Say what happened in a cycle; nothing where nothing did."""
-    return [
-        f"cycle {cycle['cycle']}: {sentence(result)}"
-        for result in cycle["results"]
-        if result["action"] not in ("idle", "paused", "cancelled")
-    ]
+QUIET = frozenset({"idle", "paused", "cancelled"})
+
+
+def standing_by(holder: dict[str, Any]) -> str:
+    """Say who owns the heartbeat, and what we do meanwhile."""
+    who = "Another daemon"
+    if holder["pid"] is not None:
+        who += f" (pid {holder['pid']} on {shown(holder['host'])}, since {holder['since']})"
+    return f"{who} owns the heartbeat; standing by to take over when it ends."
+
+
+def armed_sentence(result: dict[str, Any]) -> str:
+    """Say that a schedule counts from now on, and why."""
+    return f"{shown(result['schedule'])}: armed from now on ({result['armed']})"
 
 
 def sentence(result: dict[str, Any]) -> str:
@@ -94,11 +119,16 @@ def sentence(result: dict[str, Any]) -> str:
     name = shown(result["schedule"])
     if result["action"] == "blocked":
         recovery = shown(result["recovery_action"])
-        return f"Schedule blocked: {name} ({result['blocked_category']}). Recovery: {recovery}"
-    what = {"fire": "run started", "wait": "waits", "skip": "skipped", "missed": "missed"}
+        return blocked_sentence(name, result["blocked_category"], recovery)
+    what = {"fire": "run started", "run": "ran", "wait": "waits", "skip": "skipped"}
     words = [f"{name}: {what.get(result['action'], result['action'])}"]
     if result["run_id"]:
         words.append(str(result["run_id"]))
     if result["skip_reason"]:
         words.append(f"({shown(result['skip_reason'])})")
     return " ".join(words)
+
+
+def blocked_sentence(name: str, category: object, recovery: str) -> str:
+    """Say that a schedule waits for a person, and the command that lets it go on."""
+    return f"Schedule blocked: {name} ({category}). Recovery: {recovery}"

@@ -67,8 +67,9 @@ async def _doctor(desk: Desk) -> int:
         *_machine(desk.install.folder.path),
         await _clock(desk),
         *await _databases(desk),
-        *_models(desk),
+        *await _models(desk),
         await _daemon(desk),
+        await _service(desk),
     ]
     _print(desk.out, found)
     return 1 if any(finding.level == "error" for finding in found) else 0
@@ -87,7 +88,7 @@ def _print(out: Output, found: list[Finding]) -> None:
 
 
 def _config(desk: Desk) -> Iterator[Finding]:
-    from amxwatch.settings.secrets import is_plain
+    from amxwatch.settings.secrets import is_plain, is_reference
 
     settings = desk.install.settings
     file = desk.install.folder.config_file
@@ -112,6 +113,12 @@ def _config(desk: Desk) -> Iterator[Finding]:
         f"llm_profiles.{name}.api_key"
         for name, llm in settings.llm_profiles.items()
         if llm.api_key is not None and is_plain(llm.api_key)
+    ]
+    plain += [
+        f"alerts.targets.{name}.{key}"
+        for name, target in settings.alerts.targets.items()
+        for key in ("secret", "password")
+        if (value := getattr(target, key, None)) is not None and not is_reference(value)
     ]
     for key in plain:
         yield Finding(
@@ -139,7 +146,7 @@ def _modes(folder: Folder) -> Iterator[Finding]:
 
 def _ours(folder: Folder) -> Iterator[Path]:
     yield folder.path
-    for path in (folder.config_file, folder.state):
+    for path in (folder.config_file, folder.state, folder.service_env):
         if path.exists():
             yield path
     for part in (folder.schedules, folder.catalog, folder.logs, folder.exports):
@@ -235,23 +242,39 @@ async def _databases(desk: Desk) -> list[Finding]:
     return found
 
 
-def _models(desk: Desk) -> Iterator[Finding]:
-    for name, profile in sorted(desk.install.settings.llm_profiles.items()):
-        check = f"llm {name}"
-        try:
-            provider = desk.install.provider(name)
-        except AmxwatchError as error:
-            yield Finding(
-                level="error",
-                check=check,
-                message=str(error),
-                remedy=f"mend [llm_profiles.{name}], then: amxwatch llm test {name}",
-            )
-        else:
-            priced = "" if provider.priced else ", no price known: its costs show as unpriced"
-            yield Finding(
-                level="ok", check=check, message=f"{profile.provider} {profile.model}{priced}"
-            )
+async def _models(desk: Desk) -> list[Finding]:
+    """Ask each model for one small answer, all at the same time."""
+    import anyio
+
+    names = sorted(desk.install.settings.llm_profiles)
+    found: dict[str, Finding] = {}
+
+    async def one(name: str) -> None:
+        found[name] = await _model(desk, name)
+
+    async with anyio.create_task_group() as group:
+        for name in names:
+            group.start_soon(one, name)
+    return [found[name] for name in names]
+
+
+async def _model(desk: Desk, name: str) -> Finding:
+    from amxwatch.cli.model_probe import ask_once
+
+    profile, check = desk.install.settings.llm_profile(name), f"llm {name}"
+    try:
+        priced = desk.install.provider(name).priced
+        answer = await ask_once(desk.install, name)
+    except AmxwatchError as error:
+        return Finding(
+            level="error",
+            check=check,
+            message=str(error),
+            remedy=f"mend [llm_profiles.{name}], then: amxwatch llm test {name}",
+        )
+    said = f"{profile.provider} {profile.model} answered in {answer.seconds:.1f} s"
+    unpriced = "" if priced else ", no price known: its costs show as unpriced"
+    return Finding(level="ok", check=check, message=said + unpriced)
 
 
 async def _daemon(desk: Desk) -> Finding:
@@ -274,3 +297,27 @@ async def _daemon(desk: Desk) -> Finding:
         message=f"the daemon is {status}, and {count} schedule(s) wait for one",
         remedy="amxwatch daemon",
     )
+
+
+async def _service(desk: Desk) -> Finding:
+    """Look at what keeps a daemon running; without schedules none is wanted."""
+    from amxwatch.daemon.os_service import os_service
+
+    try:
+        made = os_service(desk.install.folder.path)
+        status = str(await made.status())
+    except AmxwatchError as error:
+        return Finding(level="ok", check="service", message=str(error))
+    message = f"the service is {status}"
+    remedy = "amxwatch service install"
+    if status == "loaded":
+        if made.file.path.read_bytes() != made.file.content:
+            message = f"{message}, but {made.file.path} is of another amxwatch"
+        elif advice := await made.advice():
+            message = f"{message}; {advice}"
+            return Finding(level="ok", check="service", message=message)
+        else:
+            return Finding(level="ok", check="service", message=message)
+    elif status == "not_installed" and not desk.install.settings.schedules:
+        return Finding(level="ok", check="service", message=f"{message}, and no schedule wants one")
+    return Finding(level="warning", check="service", message=message, remedy=remedy)

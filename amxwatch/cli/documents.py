@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from amxwatch.cli.output import moment
 from amxwatch.core.draft import Draft
 from amxwatch.core.event import Event
 from amxwatch.core.run import Run
 from amxwatch.ports.ledger import SnapshotRecord
+
+if TYPE_CHECKING:
+    from amxwatch.core.continuous import Session
 
 Document = dict[str, object]
 
@@ -50,6 +55,37 @@ def run_document(run: Run) -> Document:
 def duration(start: datetime | None, end: datetime | None) -> float | None:
     """Return the seconds between, or None while either is unknown."""
     return None if start is None or end is None else round((end - start).total_seconds(), 3)
+
+
+def session_document(session: Session) -> Document:
+    """Return the `continuous_session` of `status --json`."""
+    return {
+        "session_id": session.id,
+        "status": session.status,
+        "vision_path": session.vision_path,
+        "runs_completed": session.runs_completed,
+        "max_runs": session.max_runs,
+        "owner_type": session.owner_type,
+        "owner_id": session.owner_id,
+        "current_vision_objective": session.objective,
+    }
+
+
+def session_detail(session: Session, spent: Decimal) -> Document:
+    """Return one element of `continuous_sessions` of `status --json`."""
+    return {
+        **session_document(session),
+        "db_profile": session.db_profile,
+        "started_at": moment(session.started_at),
+        "run_id": session.run_id,
+        "runs_started": session.runs_started,
+        "idle_cycles": session.idle_cycles,
+        "goals_met": None if session.met is None else len(session.met),
+        "spent_usd": float(spent),
+        "reason": session.reason,
+        "blocked_category": session.category,
+        "recovery_action": session.recovery_action,
+    }
 
 
 def draft_document(draft: Draft) -> Document:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from amxwatch.cli.daemon import sentence
+from amxwatch.cli.daemon import armed_sentence, blocked_sentence, sentence
 from amxwatch.cli.documents import Document, run_document
 from amxwatch.cli.foreseen import foreseen
-from amxwatch.cli.output import shown
+from amxwatch.cli.output import local, shown
 from amxwatch.cli.running import ended_badly, follow
 from amxwatch.cli.scheduling import plan_of
 from amxwatch.cli.session import Desk
@@ -18,9 +18,17 @@ from amxwatch.core.run import Run, RunId, RunKind, RunStatus
 from amxwatch.core.selection import objects_in_scope
 from amxwatch.daemon.turn import take
 from amxwatch.flows import manual
+from amxwatch.flows.firing import Dispatched
+from amxwatch.flows.telling import tell_all
 from amxwatch.flows.watch import look
 from amxwatch.ports.ledger import RunFilter, Tx
 from amxwatch.settings.schema import Schedule
+
+PUT_OFF = RunStatus.QUEUED
+"""What a run is that was begun and gave itself back for long: the day's budget is spent."""
+
+TELL_SECONDS = 20.0
+"""How long alerts are told before the command ends; what is not told by then is told later."""
 
 
 async def run_schedule_now(name: str, dry_run: bool, desk: Desk) -> int:
@@ -43,6 +51,7 @@ async def run_schedule_now(name: str, dry_run: bool, desk: Desk) -> int:
         schedule=name,
         trigger_reason=plan.reason,
         timeout_seconds=plan.timeout_seconds,
+        priority=plan.run_priority,
     )
     ended = await follow(run.id, desk)
     if ended.status is RunStatus.COMPLETED:
@@ -131,31 +140,60 @@ async def run_what_is_due(only: str | None, quiet: bool, desk: Desk) -> int:
     ended = {
         run.id: run for run in [await _executed(run_id, desk) for run_id in await _due(only, desk)]
     }
+    await tell_all(desk.install.teller(), within=TELL_SECONDS)
     document = turn.document(1)
     results = [_settled(result.document(), ended) for result in turn.results]
-    ok = turn.ok and all(run.status is RunStatus.COMPLETED for run in ended.values())
+    results += _taken_up(ended, {result["run_id"] for result in results})
+    bad = [run for run in ended.values() if run.status not in (RunStatus.COMPLETED, PUT_OFF)]
+    ok = turn.ok and not bad
     desk.out.document({**document, "ok": ok, "results": results})
     for error in turn.errors:
         desk.out.warn(error)
     if not quiet:
         _print(results, desk)
-    for run in ended.values():
-        if run.status is not RunStatus.COMPLETED:
-            desk.out.warn(ended_badly(run))
+        for run in ended.values():
+            _print_standing(run, desk)
+    for run in bad:
+        desk.out.warn(ended_badly(run))
     return 0 if ok else 1
 
 
+def _print_standing(run: Run, desk: Desk) -> None:
+    """Say of a run that was taken up here that it waits: for a person, or for its time."""
+    if run.status is RunStatus.BLOCKED:
+        desk.out.say(_blocked_words(run), colour="red")
+    if run.status is PUT_OFF:
+        desk.out.say(f"{run.id} is put off until {local(run.not_before)}")
+
+
+def _blocked_words(run: Run) -> str:
+    name = shown(run.schedule or run.id)
+    return blocked_sentence(name, run.failure_category, shown(run.recovery_action))
+
+
 async def _due(only: str | None, desk: Desk) -> list[RunId]:
-    """Return the queued runs that any process may take, oldest first."""
+    """Return the queued runs that any process may take: the most urgent first, then by age."""
     which = RunFilter(statuses=frozenset({RunStatus.QUEUED}), schedule=only, limit=10_000)
     runs = await desk.install.ledger.read(lambda tx: tx.runs.list(which))
     now = desk.install.clock.now()
-    return [run.id for run in reversed(runs) if run.reserved_for is None and run.not_before <= now]
+    ready = [run for run in reversed(runs) if run.reserved_for is None and run.not_before <= now]
+    return [run.id for run in sorted(ready, key=lambda run: -run.priority)]
 
 
 async def _executed(run_id: RunId, desk: Desk) -> Run:
     install = desk.install
     return await install.engine.work_one(run_id, install.handler(), install.slots)
+
+
+def _taken_up(ended: dict[RunId, Run], told: set[object]) -> list[Document]:
+    """Return results for the runs that waited in the queue and were executed here."""
+    return [
+        _settled(
+            Dispatched(schedule=run.schedule or "", action="run", run_id=run.id).document(), ended
+        )
+        for run in ended.values()
+        if run.id not in told
+    ]
 
 
 def _settled(result: Document, ended: dict[RunId, Run]) -> Document:
@@ -176,5 +214,7 @@ def _print(results: list[dict[str, Any]], desk: Desk) -> None:
     if not results:
         desk.out.say("No schedule yet; add one with: amxwatch schedule add")
     for result in results:
-        status = f": {result['status']}" if result["action"] == "fire" else ""
+        if result.get("armed"):
+            desk.out.say(armed_sentence(result))
+        status = f": {result['status']}" if result["action"] in ("fire", "run") else ""
         desk.out.say(sentence(result) + status)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
-from amxwatch.cli.documents import Document
+from amxwatch.cli.documents import Document, session_detail, session_document
+from amxwatch.cli.intaking import open_counts
 from amxwatch.cli.output import moment
 from amxwatch.core.draft import APPLICABLE, REVIEWABLE
 from amxwatch.core.errors import StoreError
+from amxwatch.core.heartbeat import is_stale, stale_after
 from amxwatch.core.run import Run, RunStatus
 from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import DaemonState, RunFilter, SourceState, Tx
+from amxwatch.settings.folder import Folder
 
-STALE_POLLS = 3
-STALE_SECONDS = 30.0
 ALL_RUNS = 1_000_000
 
 
@@ -22,22 +22,30 @@ async def status_document(install: Install) -> Document:
     """Return what `status --json` prints."""
     now = install.clock.now()
     profiles = sorted(install.settings.db_profiles)
+    service = await _service(install.folder)
+
+    dead = await _dead_sessions(install)
 
     def read(tx: Tx) -> Document:
         runs = tx.runs.list(RunFilter(limit=ALL_RUNS))
         states = tx.schedules.list()
         sources = [tx.sources.get(name) for name in profiles]
+        sessions = [session for session in tx.sessions.open() if session.id not in dead]
         return {
             "daemon": _daemon(tx, now),
-            "service": _service(install.folder.log),
+            "service": service,
             "runs": _counts(runs),
             "pending_review": tx.drafts.count(REVIEWABLE),
             "ready_to_apply": tx.drafts.count(APPLICABLE),
+            "intake": open_counts(tx.intake.count()),
             "blocked": [
                 *(_blocked(run) for run in runs if run.status is RunStatus.BLOCKED),
                 *(_held(state) for state in sources if state.held),
             ],
-            "continuous_session": None,
+            "continuous_session": session_document(sessions[0]) if sessions else None,
+            "continuous_sessions": [
+                session_detail(session, tx.sessions.spent(session)) for session in sessions
+            ],
             "missed": sorted(
                 state.name
                 for state in states
@@ -48,6 +56,12 @@ async def status_document(install: Install) -> Document:
         }
 
     return await install.ledger.read(read)
+
+
+async def _dead_sessions(install: Install) -> set[str]:
+    """Return the sessions whose process died; the next turn of anything ends them."""
+    found = await install.ledger.read(lambda tx: tx.sessions.open())
+    return {s.id for s in found if s.owner_type == "cli" and install.owner.is_dead(s.owner_id)}
 
 
 def _daemon(tx: Tx, now: datetime) -> Document:
@@ -64,7 +78,7 @@ def _daemon(tx: Tx, now: datetime) -> Document:
         "last_heartbeat_at": moment(state.heartbeat_at),
         "last_cycle_result": state.last_cycle_result,
         "poll_seconds": state.poll_seconds,
-        "stale_after_seconds": stale_after(state),
+        "stale_after_seconds": stale_after(state.poll_seconds),
     }
 
 
@@ -85,28 +99,16 @@ def daemon_status(state: DaemonState, now: datetime) -> str:
     """Return `running`, `stale` or `not_running`."""
     if state.stopped_at is not None:
         return "not_running"
-    silent = (now - state.heartbeat_at).total_seconds()
-    return "stale" if silent > stale_after(state) else "running"
+    stale = is_stale(state.heartbeat_at, now, poll_seconds=state.poll_seconds)
+    return "stale" if stale else "running"
 
 
-def stale_after(state: DaemonState) -> float:
-    """Return how many seconds without a heartbeat are too many."""
-    return max(STALE_POLLS * state.poll_seconds, STALE_SECONDS)
+async def _service(folder: Folder) -> Document:
+    """Say what the operating system makes of the service; without its file it is not asked."""
+    from amxwatch.cli.service import log_facts
+    from amxwatch.daemon.os_service import service_status
 
-
-def _service(log: Path) -> Document:
-    """Say what is known of the OS service: this version installs none, and has a log."""
-    try:
-        found = log.stat()
-    except OSError:
-        return {"status": "not_installed", "log_size_bytes": None, "log_mtime": None}
-    from datetime import UTC
-
-    return {
-        "status": "not_installed",
-        "log_size_bytes": found.st_size,
-        "log_mtime": moment(datetime.fromtimestamp(found.st_mtime, UTC)),
-    }
+    return {"status": await service_status(folder.path), **log_facts(folder.log)}
 
 
 def _counts(runs: list[Run]) -> Document:

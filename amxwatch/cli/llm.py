@@ -60,24 +60,10 @@ def test(profile: str | None, llm: str | None) -> None:
 
 async def _test(name: str | None, desk: Desk) -> int:
     from amxwatch.cli.documents import Document
-    from amxwatch.core.completion import CompletionRequest, Subject
+    from amxwatch.cli.model_probe import ask_once
 
     profile = desk.install.settings.llm_profile(name)
-    request = CompletionRequest(
-        system="You answer with one JSON object and nothing else.",
-        prompt='Answer with {"ok": true}.',
-        schema={
-            "type": "object",
-            "properties": {"ok": {"type": "boolean"}},
-            "required": ["ok"],
-            "additionalProperties": False,
-        },
-        subjects=(Subject(key="ok", facts={"name": "ok", "type": "boolean"}),),
-        n_alternatives=1,
-        temperature=profile.temperature,
-        max_output_tokens=200,
-    )
-    answer = await desk.install.provider(profile.name).complete(request)
+    answer = await ask_once(desk.install, profile.name)
     document: Document = {
         "profile": profile.name,
         "ok": answer.finish == "stop",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from operator import attrgetter
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,7 +23,7 @@ def _names(ctx: click.Context, kind: str, incomplete: str) -> list[CompletionIte
         settings = load(config_dir(ctx.meta.get(FOLDER_KEY), os.environ)).settings
     except AmxwatchError:
         return []
-    names = sorted(getattr(settings, kind))
+    names = sorted(attrgetter(kind)(settings))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -39,6 +40,11 @@ def complete_llm(ctx: click.Context, _: click.Parameter, text: str) -> list[Comp
 def complete_schedule(ctx: click.Context, _: click.Parameter, text: str) -> list[CompletionItem]:
     """Complete the name of a schedule."""
     return _names(ctx, "schedules", text)
+
+
+def complete_target(ctx: click.Context, _: click.Parameter, text: str) -> list[CompletionItem]:
+    """Complete the name of a target of alerts."""
+    return _names(ctx, "alerts.targets", text)
 
 
 db_option = click.option(

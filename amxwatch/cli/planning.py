@@ -23,8 +23,8 @@ from amxwatch.triggers.zones import zone
 TRIGGERS = ("--at", "--every", "--cron", "--on-change", "--files")
 
 HEADS_UP = (
-    "Heads-up: it fires only while amxwatch runs; keep one running with: amxwatch daemon\n"
-    "          Without it, firings that come due are shown as missed."
+    "Heads-up: it fires only while amxwatch runs; what comes due meanwhile is shown as missed.\n"
+    "          Have it always running with: amxwatch service install"
 )
 
 
@@ -65,7 +65,7 @@ async def add_schedule(wish: Wish, desk: Desk) -> None:
     """
     from amxwatch.settings.edit import write_schedule
 
-    _check_flags(wish)
+    check_flags(wish)
     interactive = is_interactive() and not desk.out.as_json
     if interactive:
         wish = _asked_first(wish, desk)
@@ -79,10 +79,10 @@ async def add_schedule(wish: Wish, desk: Desk) -> None:
             " with: amxwatch schedule rm"
         )
     trigger = _trigger(wish, desk)
-    catalog = await _catalog(db, desk)
+    catalog = await live_catalog(db, desk)
     if interactive:
         wish = _asked_last(wish, catalog)
-    scope = _scope(wish.scope, catalog, db)
+    scope = checked_scope(wish.scope, catalog, db)
     assert wish.name is not None
     document: dict[str, Any] = {
         "kind": wish.kind,
@@ -98,7 +98,7 @@ async def add_schedule(wish: Wish, desk: Desk) -> None:
     await _tell(wish.name, str(path), desk)
 
 
-def _check_flags(wish: Wish) -> None:
+def check_flags(wish: Wish) -> None:
     """Refuse flags that contradict each other. Raises: click.UsageError."""
     ctx = click.get_current_context()
     if len(wish.triggers) > 1:
@@ -130,7 +130,7 @@ def _trigger(wish: Wish, desk: Desk) -> dict[str, Any]:
     """Return the trigger's table, checked. Raises: TriggerError."""
     if wish.tz is not None:
         zone(wish.tz)
-    table = _table(wish)
+    table = trigger_table(wish)
     trigger = parse_trigger(table)
     if isinstance(trigger, At):
         trigger.ensure_future(desk.install.clock.now())
@@ -141,7 +141,7 @@ def _trigger(wish: Wish, desk: Desk) -> dict[str, Any]:
     return table
 
 
-def _table(wish: Wish) -> dict[str, Any]:
+def trigger_table(wish: Wish) -> dict[str, Any]:
     """Return the trigger as TOML holds it."""
     timezone = wish.tz or machine_zone()
     if wish.at is not None:
@@ -161,7 +161,7 @@ def _table(wish: Wish) -> dict[str, Any]:
     return {"type": "change", **given}
 
 
-async def _catalog(db: str, desk: Desk) -> Catalog | None:
+async def live_catalog(db: str, desk: Desk) -> Catalog | None:
     """Return what the database holds now, else as it was last seen, else None."""
     source = desk.install.source(db)
     found = await look(source)
@@ -173,7 +173,8 @@ async def _catalog(db: str, desk: Desk) -> Catalog | None:
         return None
 
 
-def _scope(text: str | None, catalog: Catalog | None, db: str) -> Scope:
+def checked_scope(text: str | None, catalog: Catalog | None, db: str) -> Scope:
+    """Return the scope that is meant. Raises: ScopeError where it names what does not exist."""
     scope = Scope.parse(text) if text else Scope.parse("all")
     missing = scope.missing(catalog) if catalog is not None else []
     if missing:
@@ -202,15 +203,17 @@ async def _tell(name: str, path: str, desk: Desk) -> None:
     desk.out.document({**view.document(now), "file": path})
     desk.out.say(f"Schedule {shown(name)} is written: {plan.trigger.describe()}.", colour="green")
     desk.out.say(f"  {path}")
-    if not await _daemon_runs(desk):
+    await _say_heads_up(desk)
+
+
+async def _say_heads_up(desk: Desk) -> None:
+    """Say what fires a schedule, the first time that one is made without a loaded service."""
+    from amxwatch.daemon.os_service import service_status
+
+    if desk.out.as_json or await service_status(desk.install.folder.path) == "loaded":
+        return
+    if await desk.install.ledger.write(lambda tx: tx.installation.tell_once("service")):
         desk.out.say(HEADS_UP)
-
-
-async def _daemon_runs(desk: Desk) -> bool:
-    from amxwatch.cli.health import daemon_status
-
-    state = await desk.install.ledger.read(lambda tx: tx.installation.daemon())
-    return state is not None and daemon_status(state, desk.install.clock.now()) == "running"
 
 
 # -- questions -------------------------------------------------------------------------------

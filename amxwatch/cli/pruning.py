@@ -76,6 +76,7 @@ async def _prune(name: str | None, keep: timedelta, dry_run: bool, yes: bool, de
                 {"kind": hold.kind, "name": hold.name, "snapshot": hold.snapshot}
                 for hold in found.held_back_by
             ],
+            "passed": [{"name": hold.name, "snapshot": hold.snapshot} for hold in found.passed],
             "bytes_before": found.bytes_before,
             "bytes_after": found.bytes_after,
         }
@@ -91,5 +92,10 @@ def _tell(found: Pruned, dry_run: bool, desk: Desk) -> None:
     )
     for hold in found.held_back_by:
         desk.out.say(f"{hold.kind} {shown(hold.name)} still needs snapshot {hold.snapshot}")
+    for hold in found.passed:
+        desk.out.say(
+            f"schedule {shown(hold.name)} is not in the config any more: if it comes back, it goes"
+            f" on from snapshot {found.kept_from} and not from {hold.snapshot}"
+        )
     if not dry_run and found.pruned:
         desk.out.say(f"{found.bytes_before:,} bytes before, {found.bytes_after:,} after")

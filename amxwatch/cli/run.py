@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from functools import partial
 
 import click
@@ -10,6 +13,26 @@ from amxwatch.cli.options import STRATEGIES, db_option, llm_option, one_of, yes_
 from amxwatch.cli.session import Desk, leave, writing
 from amxwatch.cli.terminal import is_interactive
 from amxwatch.cli.tree import JSON_KEY
+
+
+class _Dollars(click.ParamType[Decimal]):
+    """An amount in USD, above zero."""
+
+    name = "usd"
+
+    def convert(
+        self, value: str | Decimal, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        try:
+            amount = Decimal(value)
+        except InvalidOperation:
+            amount = Decimal(0)
+        if not amount.is_finite() or amount <= 0:
+            self.fail(f"found {value!r}; allowed: an amount above 0, such as 2.50", param, ctx)
+        return amount
+
+
+DOLLARS = _Dollars()
 
 
 @click.command()
@@ -26,6 +49,24 @@ from amxwatch.cli.tree import JSON_KEY
     show_default=True,
     help="Queue the drafts for review, or apply the sure ones at once.",
 )
+@click.option(
+    "--continuous", is_flag=True, help="One run after another until the goals of --vision are met."
+)
+@click.option("--vision", metavar="FILE", help="The goals file of --continuous, in Markdown.")
+@click.option("--max-runs", type=click.IntRange(1), metavar="N", help="Make at most N runs.")
+@click.option(
+    "--max-idle-cycles",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End after N polls without anything to do.",
+)
+@click.option("--max-usd", type=DOLLARS, metavar="USD", help="Begin no run once so much is spent.")
+@click.option(
+    "--poll-seconds",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="How often a session without anything to do looks again.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -36,21 +77,70 @@ def run(
     db: str | None,
     llm: str | None,
     strategy: str,
+    continuous: bool,
+    vision: str | None,
+    max_runs: int | None,
+    max_idle_cycles: int | None,
+    max_usd: Decimal | None,
+    poll_seconds: float | None,
 ) -> None:
     """Draft descriptions for a scope, now.
 
     SCOPE is all, a schema, schema.table, schema.table.column, or a list such as
     schema:a,b or table:s.t1,s.t2. Without one, a terminal asks; else it is all. What is
     undescribed or stale is drafted, and never what a person wrote.
+
+    With --continuous, runs follow one another until the goals in the --vision file are met, or
+    until a limit; the goals' own scopes say what each is about, within SCOPE. Ctrl-C ends it.
     """
     from amxwatch.cli.running import Order, order_run
+
+    bounds = {"max_runs": max_runs, "max_idle_cycles": max_idle_cycles, "max_usd": max_usd}
+    _check_continuous(
+        ctx, continuous, vision, {**bounds, "poll_seconds": poll_seconds}, columns or table
+    )
 
     given = one_of(scope, scope_flag, "--scope")
     ask = given is None and table is None and is_interactive() and not ctx.meta.get(JSON_KEY)
     order = Order(
         scope=given, table=table, columns=columns, db=db, llm=llm, strategy=strategy, ask=ask
     )
-    leave(writing(partial(order_run, order)))
+    if vision is None:
+        leave(writing(partial(order_run, order)))
+        return
+    from amxwatch.cli.continuous import Wish, order_continuous
+
+    wish = Wish(
+        order=replace(order, ask=False),
+        vision=vision,
+        max_runs=max_runs,
+        max_idle_cycles=max_idle_cycles,
+        max_usd=max_usd,
+        poll_seconds=poll_seconds,
+    )
+    leave(writing(partial(order_continuous, wish)))
+
+
+def _check_continuous(
+    ctx: click.Context,
+    continuous: bool,
+    vision: str | None,
+    bounds: Mapping[str, object],
+    narrowed: str | None,
+) -> None:
+    """Refuse options that do not go together. Raises: click.UsageError."""
+    if not continuous:
+        given = [name for name, value in {"vision": vision, **bounds}.items() if value is not None]
+        if given:
+            flag = f"--{given[0].replace('_', '-')}"
+            raise click.UsageError(f"{flag} goes with --continuous: give both", ctx=ctx)
+    elif vision is None:
+        raise click.UsageError("--continuous needs --vision FILE, the goals file", ctx=ctx)
+    elif narrowed is not None:
+        raise click.UsageError(
+            "--table and --columns do not go with --continuous: the goals name their scopes",
+            ctx=ctx,
+        )
 
 
 @click.command("run-apply")

@@ -90,6 +90,12 @@ async def _ordered(order: Order, desk: Desk) -> Run:
     return await follow(run.id, desk)
 
 
+async def scope_of_order(order: Order, desk: Desk) -> tuple[Source, Scope]:
+    """Return what an order names, checked against what is there now. Raises: ScopeError."""
+    source = desk.install.source(order.db)
+    return source, _scope(order, await _seen(source, desk.out))
+
+
 async def _seen(source: Source, out: Output) -> Catalog:
     """Look at the source, so that the scope is checked against what is there now."""
     found = await look(source)

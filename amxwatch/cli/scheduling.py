@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from amxwatch.cli.documents import Document, run_document
-from amxwatch.cli.output import Column, cut, local, moment, shown
+from amxwatch.cli.documents import Document
+from amxwatch.cli.output import Column, local, moment, shown
 from amxwatch.cli.session import Desk
 from amxwatch.core.errors import NotFoundError, UsageError
+from amxwatch.core.record import success_rate
 from amxwatch.core.run import Run, RunStatus
 from amxwatch.core.schedule import ScheduleState, ScheduleStatus
 from amxwatch.ports.ledger import RunFilter, Tx
@@ -18,6 +19,15 @@ from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import At, CatalogChange, Files
 
 OPEN = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.BLOCKED})
+
+MOST_OPEN = 100_000
+"""How many open runs a list goes by."""
+
+PAGE = 500
+"""How many schedules are looked up together."""
+
+LISTED = 200
+"""How many a table shows where nothing else is asked for."""
 
 ENDED = {
     RunStatus.COMPLETED: ScheduleStatus.COMPLETED,
@@ -35,6 +45,10 @@ class View:
     state: ScheduleState | None
     open_runs: tuple[Run, ...] = ()
     last_run: Run | None = None
+    ended: tuple[int, int] = (0, 0)
+    """How many runs completed and how many failed, within `[alerts] window_days`."""
+    fault: str | None = None
+    """What the files say wrongly of it, while the last good config stands in."""
 
     @property
     def status(self) -> ScheduleStatus:
@@ -50,8 +64,9 @@ class View:
             return ScheduleStatus.PAUSED
         if state is not None and state.missed_due_at is not None:
             return ScheduleStatus.MISSED
-        if self._is_spent and self.last_run is not None:
-            return ENDED.get(self.last_run.status, ScheduleStatus.PENDING)
+        last = self._last_status
+        if self._is_spent and last is not None:
+            return ENDED.get(RunStatus(last), ScheduleStatus.PENDING)
         return ScheduleStatus.PENDING
 
     @property
@@ -109,25 +124,27 @@ class View:
             "last_run_id": state.last_run_id if state else None,
             "last_run_status": self._last_status,
             "last_error": state.last_error if state else None,
-            "skip_reason": state.skip_reason if state else None,
+            "skip_reason": self.reason,
             "trigger_reason": plan.reason,
             "runs": state.runs if state else 0,
-            "success_rate": _rate(state),
+            "success_rate": success_rate(*self.ended),
             "consecutive_failures": state.consecutive_failures if state else 0,
             "missed_due_at": moment(state.missed_due_at) if state else None,
         }
 
     @property
+    def reason(self) -> str | None:
+        """Why it did not fire, or what is wrong with it."""
+        return self.fault or (self.state.skip_reason if self.state else None)
+
+    @property
     def _last_status(self) -> str | None:
         if self.last_run is not None:
             return self.last_run.status
+        for run in self.open_runs:
+            if self.state is not None and run.id == self.state.last_run_id:
+                return run.status
         return self.state.last_run_status if self.state else None
-
-
-def _rate(state: ScheduleState | None) -> float | None:
-    if state is None or not state.runs:
-        return None
-    return round(state.runs_completed / state.runs, 4)
 
 
 def plan_of(desk: Desk, name: str) -> Schedule:
@@ -140,18 +157,42 @@ def plan_of(desk: Desk, name: str) -> Schedule:
 
 
 async def views(desk: Desk, plans: Sequence[Schedule]) -> list[View]:
-    """Return these schedules as they stand."""
+    """Return these schedules as they stand, by one look at the ledger."""
+    only = plans[0].name if len(plans) == 1 else None
+    since = window_start(desk)
 
     def read(tx: Tx) -> list[View]:
-        return [_view(tx, plan) for plan in plans]
+        ended = tx.history.outcomes(since, schedule=only)
+        states = tx.schedules.some([plan.name for plan in plans])
+        open_runs = _open_runs(tx, only)
+        return [
+            View(
+                plan=plan,
+                state=states.get(plan.name),
+                open_runs=tuple(open_runs.get(plan.name, ())),
+                last_run=_last(tx, states.get(plan.name)) if only else None,
+                ended=ended.get(plan.name, (0, 0)),
+            )
+            for plan in plans
+        ]
 
-    return await desk.install.ledger.read(read)
+    found = await desk.install.ledger.read(read)
+    if desk.install.config_error is None:
+        return found
+    return [replace(view, fault=desk.install.fault_of(view.plan.name)) for view in found]
 
 
-def _view(tx: Tx, plan: Schedule) -> View:
-    state = tx.schedules.get(plan.name)
-    open_runs = tx.runs.list(RunFilter(statuses=OPEN, schedule=plan.name))
-    return View(plan=plan, state=state, open_runs=tuple(open_runs), last_run=_last(tx, state))
+def _open_runs(tx: Tx, only: str | None) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in tx.runs.list(RunFilter(statuses=OPEN, schedule=only, limit=MOST_OPEN)):
+        found.setdefault(run.schedule or "", []).append(run)
+    return found
+
+
+def window_start(desk: Desk) -> datetime:
+    """Return the moment from which runs count in success rates."""
+    days = desk.install.settings.alerts.window_days
+    return desk.install.clock.now() - timedelta(days=days)
 
 
 def _last(tx: Tx, state: ScheduleState | None) -> Run | None:
@@ -163,16 +204,18 @@ def _last(tx: Tx, state: ScheduleState | None) -> Run | None:
         return None
 
 
-async def list_schedules(wanted: frozenset[str], desk: Desk) -> None:
-    """Print the schedules whose status is wanted, by name."""
-    plans = [plan for _, plan in sorted(desk.install.settings.schedules.items())]
-    every = await views(desk, plans)
-    found = [view for view in every if view.status in wanted]
+async def list_schedules(wanted: frozenset[str], limit: int | None, desk: Desk) -> None:
+    """Print the schedules whose status is wanted, by name: all as JSON, a page of them as text."""
+    if limit is None and not desk.out.as_json:
+        limit = LISTED
+    found, hidden = await _listed(wanted, limit, desk)
+    more = limit is not None and len(found) > limit
+    found = found[:limit]
     now = desk.install.clock.now()
     desk.out.document({"schedules": [view.document(now) for view in found]})
     if not found:
-        hidden = f" ({len(every)} with another status: --all)" if every else ""
-        desk.out.say(f"No such schedule{hidden}. Add one with: amxwatch schedule add")
+        others = f" ({hidden} with another status: --all)" if hidden else ""
+        desk.out.say(f"No such schedule{others}. Add one with: amxwatch schedule add")
         return
     desk.out.table(
         ["name", "status", "when", "scope", Column("next", rigid=True), "last run"],
@@ -188,39 +231,28 @@ async def list_schedules(wanted: frozenset[str], desk: Desk) -> None:
             for view in found
         ],
     )
+    if more:
+        desk.out.say(f"There are more than these {limit}: give --limit N.")
+    for view in found:
+        if view.reason:
+            desk.out.say(f"{shown(view.plan.name)}: {shown(view.reason)}", colour="yellow")
 
 
-async def show_schedule(name: str, desk: Desk) -> None:
-    """Print one schedule whole."""
-    plan = plan_of(desk, name)
-    view = (await views(desk, [plan]))[0]
-    runs = await desk.install.ledger.read(
-        lambda tx: tx.runs.list(RunFilter(schedule=name, limit=10))
-    )
-    now = desk.install.clock.now()
-    file = desk.install.loaded.schedule_files.get(name)
-    document = {
-        **view.document(now),
-        "file": str(file) if file else None,
-        "catch_up": plan.catch_up_policy,
-        "watermark": view.state.watermark if view.state else None,
-        "plan": plan.model_dump(mode="json", exclude_none=True),
-        "last_runs": [run_document(run) for run in runs],
-    }
-    desk.out.document(document)
-    desk.out.say(f"{shown(name)}: {shown(plan.trigger.describe())}", colour="cyan")
-    for key, value in document.items():
-        if key not in ("name", "plan", "last_runs", "trigger") and value is not None:
-            desk.out.say(f"{key:>22}  {shown(value)}")
-    if runs:
-        desk.out.say()
-        desk.out.table(
-            ["run", "status", "trigger", Column("drafted", right=True), "summary"],
-            [
-                [run.id, run.status, run.trigger, run.drafted, cut(run.error or run.summary)]
-                for run in runs
-            ],
-        )
+async def _listed(wanted: frozenset[str], limit: int | None, desk: Desk) -> tuple[list[View], int]:
+    """Return the wanted ones by name, one more than `limit` at most, and how many are not."""
+    plans = desk.install.settings.schedules
+    names, hidden = sorted(plans), 0
+    found: list[View] = []
+    for start in range(0, len(names), PAGE):
+        page = [plans[name] for name in names[start : start + PAGE]]
+        for view in await views(desk, page):
+            if view.status in wanted:
+                found.append(view)
+            else:
+                hidden += 1
+        if limit is not None and len(found) > limit:
+            break
+    return found, hidden
 
 
 async def show_next(name: str, count: int, after: str | None, desk: Desk) -> None:

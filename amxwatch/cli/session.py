@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,6 +64,11 @@ def writing(work: Callable[[Desk], Awaitable[T]]) -> T:
     return _run(work, strict=True)
 
 
+def is_news_wanted(out: Output) -> bool:
+    """Say whether a person reads along: a terminal on both sides, and no JSON."""
+    return not out.as_json and sys.stdout.isatty() and sys.stderr.isatty()
+
+
 def leave(status: int) -> None:
     """End the command with this exit status, if it is not 0."""
     if status:
@@ -81,7 +87,12 @@ def _run(work: Callable[[Desk], Awaitable[T]], *, strict: bool) -> T:
             else:
                 with suppress(StoreBusyError):  # the next command stores it
                     await install.remember_config()
-            return await work(Desk(install=install, out=out))
+            desk = Desk(install=install, out=out)
+            if is_news_wanted(out):
+                from amxwatch.cli.news import tell_news
+
+                await tell_news(desk)
+            return await work(desk)
 
     import anyio
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 import anyio.to_thread
 
-from amxwatch.cli.output import shown
+from amxwatch.cli.output import local, shown
 from amxwatch.cli.scheduling import plan_of, views
 from amxwatch.cli.session import Desk
 from amxwatch.cli.terminal import confirm
@@ -16,7 +17,7 @@ from amxwatch.core.errors import NotFoundError, TransitionError, UsageError
 from amxwatch.core.run import RunStatus
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.flows import manual
-from amxwatch.flows.arming import armed
+from amxwatch.flows.arming import RESUMED, armed, rearmed, tell_armed
 from amxwatch.flows.firing import Firing
 from amxwatch.flows.watch import look
 from amxwatch.ports.ledger import RunFilter, Tx
@@ -44,8 +45,8 @@ async def arm(plan: Schedule, desk: Desk) -> ScheduleState | None:
 
 async def _changed(
     name: str, desk: Desk, action: str, change: Callable[[ScheduleState], ScheduleState]
-) -> None:
-    """Arm the schedule if need be, change its state, and say so in the trail."""
+) -> ScheduleState:
+    """Arm the schedule if need be, change its state, say so in the trail, and return the state."""
     plan = plan_of(desk, name)
     known = await desk.install.ledger.read(lambda tx: tx.schedules.get(name))
     if known is None and await arm(plan, desk) is None:
@@ -55,14 +56,18 @@ async def _changed(
         )
     now = desk.install.clock.now()
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> ScheduleState:
         state = tx.schedules.get(name)
         if state is None:
             raise NotFoundError(f"schedule {name!r} was removed meanwhile")
-        tx.schedules.put(change(state))
+        changed = change(state)
+        tx.schedules.put(changed)
         tx.events.add(action, at=now, schedule=name)
+        if changed.armed_at != state.armed_at:
+            tell_armed(tx, changed, now, reason=RESUMED, before=state)
+        return changed
 
-    await desk.install.ledger.write(work)
+    return await desk.install.ledger.write(work)
 
 
 async def _tell(name: str, sentence: str, desk: Desk) -> None:
@@ -73,7 +78,14 @@ async def _tell(name: str, sentence: str, desk: Desk) -> None:
 
 async def pause_schedule(name: str, desk: Desk) -> None:
     """Keep it from firing; what moves meanwhile stays pending."""
-    await _changed(name, desk, "schedule_paused", lambda state: replace(state, paused=True))
+    await _changed(
+        name,
+        desk,
+        "schedule_paused",
+        lambda state: replace(
+            state, paused=True, skip_reason=state.skip_reason if state.paused else None
+        ),
+    )
     await _tell(name, "is paused; go on with: amxwatch schedule resume", desk)
 
 
@@ -83,13 +95,37 @@ async def resume_schedule(name: str, desk: Desk) -> None:
     if not plan.enabled:
         file = desk.install.loaded.schedule_files.get(name)
         raise UsageError(f"schedule {name!r} has enabled = false in {file}: set it to true there")
-    await _changed(
-        name,
-        desk,
-        "schedule_resumed",
-        lambda state: replace(state, paused=False, cancelled=False, declined_mark=None),
+    now = desk.install.clock.now()
+    state = await _changed(name, desk, "schedule_resumed", lambda state: _resumed(state, plan, now))
+    await _tell(name, f"is resumed{armed_words(plan, state, anew=state.armed_at == now)}", desk)
+
+
+def _resumed(state: ScheduleState, plan: Schedule, now: datetime) -> ScheduleState:
+    """Count from now on, and count failures anew; what was going on all along is left alone."""
+    fresh = replace(state, declined_mark=None)
+    if not (state.paused or state.cancelled):
+        return fresh
+    return replace(
+        rearmed(fresh, plan, now),
+        paused=False,
+        cancelled=False,
+        skip_reason=None,
+        consecutive_failures=0,
     )
-    await _tell(name, "is resumed.", desk)
+
+
+def armed_words(plan: Schedule, state: ScheduleState, *, anew: bool) -> str:
+    """Say from when a schedule counts that was armed anew; no more than a stop where it was not."""
+    if not anew:
+        return "."
+    if isinstance(plan.trigger, CatalogChange | Files):
+        return ": what moved meanwhile is pending."
+    if state.missed_due_at is not None and isinstance(plan.trigger, At):
+        return ": its time has passed; run it with `amxwatch schedule run-now`, or `skip` it."
+    since = state.last_due_at or state.armed_at
+    following = plan.trigger.next_after(since, armed_at=state.armed_at)
+    when = f"next at {local(following)}" if following else "it is not due any more"
+    return f": it counts from now on, and fires for nothing that is past; {when}."
 
 
 async def skip_missed(name: str, desk: Desk) -> None:
@@ -150,6 +186,7 @@ async def remove(name: str, yes: bool, desk: Desk) -> None:
 
     def work(tx: Tx) -> None:
         tx.schedules.drop(name)
+        tx.memory.forget(name)
         tx.events.add("schedule_removed", at=now, schedule=name, file=str(path), stopped=stopped)
 
     await install.ledger.write(work)

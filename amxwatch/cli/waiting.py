@@ -31,7 +31,11 @@ def _count(number: int, one: str, many: str) -> str:
 
 async def _status(folder: Path) -> dict[str, Any]:
     from amxwatch.cli.health import status_document
+    from amxwatch.cli.news import tell_news
+    from amxwatch.cli.output import Output
+    from amxwatch.cli.session import Desk
     from amxwatch.daemon.wiring import open_install
 
     async with open_install(folder, strict=False) as install:
+        await tell_news(Desk(install=install, out=Output(as_json=False)))
         return await status_document(install)

@@ -117,7 +117,8 @@ class Draft:
     `alternatives` are best first. `base_comment` is the comment that stood when the draft was
     made: apply overwrites that one and no other. `input_hash` stands for everything the words
     depend on, so that a rejected draft stays rejected until it moves. `text` is what a reviewer
-    chose. `written_text` is what was read back from the database after the write.
+    chose. `written_text` is what was read back from the database after the write; `undone_at`
+    says when what stood before was put back, since when that is remembered.
     """
 
     id: DraftId
@@ -140,6 +141,7 @@ class Draft:
     reviewed_at: datetime | None = None
     written_at: datetime | None = None
     written_text: str | None = None
+    undone_at: datetime | None = None
     owner: str | None = None
     error: str | None = None
 

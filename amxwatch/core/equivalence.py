@@ -7,10 +7,12 @@ default or a view, and the names of types in another dialect. Whoever is in doub
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from amxwatch.core.catalog import UNKNOWN_TYPE
@@ -25,6 +27,11 @@ _KEPT = 4_096
 
 SERIALS = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint"}
 """PostgreSQL's short spellings of a number with a sequence behind it."""
+
+_COMPUTED = re.compile(
+    r"GENERATED ALWAYS AS \((?P<text>.*)\) ?(?P<kind>STORED|VIRTUAL|PERSISTED)?",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _NOW = frozenset({"now", "get_current_timestamp", "getdate", "sysdate", "localtimestamp"})
 _TEXTS = frozenset({"TEXT", "VARCHAR", "CHAR", "BPCHAR", "NVARCHAR", "NAME"})
@@ -82,19 +89,50 @@ def equal_defaults(
         return True
     if left is None or right is None:
         return False
-    here = _expression(left, left_dialect)
-    return here is not None and here == _expression(right, right_dialect)
+    if left_dialect != right_dialect and is_numbered(left) and is_numbered(right):
+        return True
+    (mine, my_kind), (theirs, their_kind) = _parts(left), _parts(right)
+    if my_kind != their_kind and (None in (my_kind, their_kind) or "" not in (my_kind, their_kind)):
+        return False
+    computed = my_kind is not None
+    for one, other in zip_longest(mine, theirs, fillvalue=""):
+        here = _expression(one, left_dialect, computed=computed)
+        there = _expression(other, right_dialect, computed=computed)
+        if one != other and (here is None or here != there):
+            return False
+    return True
+
+
+def _parts(default: str) -> tuple[list[str], str | None]:
+    """Return the expressions of a default, and where a computed column is kept, if it says so.
+
+    None is no computed column, and "" a computed one that does not say.
+    """
+    found = _COMPUTED.fullmatch(default)
+    if found is not None:
+        return [found["text"]], (found["kind"] or "").upper().replace("PERSISTED", "STORED")
+    return default.split(" ON UPDATE "), None
 
 
 def is_numbered(default: str | None) -> bool:
-    """Claim that the database itself numbers the column: a sequence or an identity."""
-    return default is not None and default.lower().startswith(("nextval(", "generated "))
+    """Claim that the database itself numbers the column: a sequence, an identity, a counter."""
+    said = (default or "").lower()
+    return said.startswith("nextval(") or said.endswith("as identity") or said == "auto_increment"
 
 
 @lru_cache(maxsize=_KEPT)
-def _expression(text: str, dialect: str) -> str | None:
+def _expression(text: str, dialect: str, *, computed: bool) -> str | None:
+    """Return an expression in one spelling; of a `computed` column without a cast to its type."""
+    from sqlglot import expressions as exp
+
     tree = parsed(text, dialect) if within_bounds(text, dialect) else None
-    return None if tree is None else _bare(tree).sql()
+    if tree is None:
+        return None
+    while computed and isinstance(tree, exp.Cast | exp.Paren):
+        tree = tree.this
+    for name in tree.find_all(exp.Identifier):
+        name.set("quoted", False)
+    return _bare(tree).sql()
 
 
 def equal_views(left: str | None, here: Sql, right: str | None, there: Sql) -> bool:

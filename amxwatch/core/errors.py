@@ -5,21 +5,29 @@ AmxwatchError
 │   ├── ConfigError            a file is wrong: file, line, key, found, allowed
 │   ├── ScopeError             a scope does not parse, or names what does not exist
 │   ├── TriggerError           a cron line, date, zone or interval is wrong
+│   ├── SignalError            a dropped file, a report or a git ref cannot be taken as work
 │   └── MissingExtraError      an optional package is not installed
 ├── DatabaseError              the source database answered with an error
 │   ├── DatabaseUnavailableError   down, locked, or unreachable: try again later
+│   │   └── LoginRefusedError          the user or the password is refused: a person mends it
 │   ├── HeldError                  seems to be another database than before: a person decides
 │   └── StatementRefusedError      one statement was refused (rights, missing object)
 ├── ProviderError              the language model did not deliver
 │   ├── ProviderUnavailableError   rate limit, overload, time-out: try again later
-│   ├── ProviderRefusedError       key, quota, model name: trying again cannot help
+│   ├── ProviderRefusedError       quota, model name, request: trying again cannot help
+│   │   └── KeyRefusedError            the API key is refused: a person mends it
 │   └── ReplyError                 an answer came, but none of it can be used
 ├── StoreError                 our own state
 │   ├── StoreBusyError             another process holds the lock: try again
+│   ├── StoreFullError             the disk is full: goes on by itself once there is room
 │   ├── CacheBrokenError           the catalog cache must be rebuilt from the ledger
 │   ├── DeltaDamagedError          one snapshot cannot be read from the ledger
 │   ├── FencedError                another process has taken this run over
 │   └── NotFoundError              no such run, draft, schedule or snapshot
+├── NotifyError                a target of alerts could not be told
+│   ├── NotifyUnavailableError     down, slow or busy: try again later
+│   └── NotifyRefusedError         it answered no, or cannot be used as it is configured
+├── ServiceError               the operating system's service manager did not do it
 ├── TransitionError            a move that the state machine does not know
 ├── RunBlockedError            the run waits for a person: category and recovery action
 ├── RunReleasedError           the run gives itself back to the queue
@@ -81,6 +89,10 @@ class TriggerError(UsageError):
     """A cron line, a date, a zone or an interval is wrong."""
 
 
+class SignalError(UsageError):
+    """A dropped file, a report or a git ref cannot be taken as work."""
+
+
 class MissingExtraError(UsageError):
     """An optional package is not installed: one of our extras, or a `package` of others."""
 
@@ -99,6 +111,12 @@ class DatabaseUnavailableError(DatabaseError):
     """The database is down, locked or unreachable."""
 
     transient = True
+
+
+class LoginRefusedError(DatabaseUnavailableError):
+    """The database refused the user or the password; a person has to mend that."""
+
+    transient = False
 
 
 class HeldError(DatabaseError):
@@ -127,6 +145,10 @@ class ProviderRefusedError(ProviderError):
     """Key, quota, model name or request: trying again cannot help."""
 
 
+class KeyRefusedError(ProviderRefusedError):
+    """The model's endpoint refused the API key; a person has to mend that."""
+
+
 class ReplyError(ProviderError):
     """An answer came (and is paid for), but none of it can be used."""
 
@@ -137,6 +159,12 @@ class StoreError(AmxwatchError):
 
 class StoreBusyError(StoreError):
     """Another process holds the lock."""
+
+    transient = True
+
+
+class StoreFullError(StoreError):
+    """There is no room for what is to be kept; nothing that was kept is lost."""
 
     transient = True
 
@@ -159,6 +187,24 @@ class NotFoundError(StoreError):
     exit_status = 2
 
 
+class NotifyError(AmxwatchError):
+    """A target of alerts could not be told."""
+
+
+class NotifyUnavailableError(NotifyError):
+    """The target is down, slow or busy."""
+
+    transient = True
+
+
+class NotifyRefusedError(NotifyError):
+    """The target answered no, or cannot be used as it is configured."""
+
+
+class ServiceError(AmxwatchError):
+    """The operating system has no service manager for us, or it did not do as asked."""
+
+
 class TransitionError(AmxwatchError):
     """A move that the state machine does not know; nothing was changed."""
 
@@ -166,7 +212,8 @@ class TransitionError(AmxwatchError):
 class RunBlockedError(AmxwatchError):
     """The run waits for a person.
 
-    `category` is `budget`, `limit`, `flood` or `unpriced`; `recovery_action` is a command.
+    `category` is `budget`, `limit`, `flood`, `unpriced` or `credentials`; `recovery_action` is a
+    command.
     """
 
     def __init__(self, message: str, *, category: str, recovery_action: str) -> None:

@@ -9,7 +9,7 @@ import enum
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from amxwatch.core.catalog import Catalog, Column, Key, KeyKind, ObjectRef, ObjectType, Table
 
@@ -74,6 +74,30 @@ class ColumnStatistics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Derived:
+    """Where a column's values come from and go to.
+
+    `expression` is what a view computes it by, where that is more than another column's value;
+    `sources` are the columns that it is computed from, `read_by` what is computed from it.
+    """
+
+    expression: str | None = None
+    sources: tuple[ObjectRef, ...] = ()
+    read_by: tuple[ObjectRef, ...] = ()
+
+
+NOT_DERIVED = Derived()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """An object nearby and the description that a person accepted for it."""
+
+    ref: ObjectRef
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColumnEvidence:
     """One column. `primary_key` are the columns of the key that it belongs to, or empty.
 
@@ -94,19 +118,16 @@ class ColumnEvidence:
     comment: str | None = None
     description: str | None = None
     statistics: ColumnStatistics | None = None
+    deviations: tuple[str, ...] = ()
+    """What its values did not do at an earlier look."""
+    derived: Derived = NOT_DERIVED
+    sources: tuple[Neighbour, ...] = ()
+    """What it is computed from, each with its accepted description, or with none."""
 
     @property
     def has_key(self) -> bool:
         """Whether a key says something about this column."""
         return bool(self.primary_key or self.is_unique or self.references or self.referenced_by)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Neighbour:
-    """An object nearby and the description that a person accepted for it."""
-
-    ref: ObjectRef
-    description: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +196,17 @@ def gather(
     around: Surroundings,
     *,
     statistics: Mapping[str, ColumnStatistics] | None = None,
+    derived: Mapping[str, Derived] | None = None,
     context: str = "",
 ) -> TableEvidence:
-    """Collect what is known of one table; `statistics` are by column name."""
+    """Collect what is known of one table; `statistics` and `derived` are by column name."""
     references = _references(table)
     columns = tuple(
-        _column(table, column, references.get(column.name), around, (statistics or {}))
+        _with_origin(
+            _column(table, column, references.get(column.name), around, (statistics or {})),
+            (derived or {}).get(column.name, NOT_DERIVED),
+            around,
+        )
         for column in table.columns
     )
     pointing = {ref.owner for column in columns for ref in column.referenced_by}
@@ -257,6 +283,15 @@ def _column(
         description=around.descriptions.get(ref),
         statistics=statistics.get(column.name),
     )
+
+
+def _with_origin(column: ColumnEvidence, derived: Derived, around: Surroundings) -> ColumnEvidence:
+    if derived is NOT_DERIVED:
+        return column
+    sources = tuple(
+        Neighbour(ref=ref, description=around.descriptions.get(ref, "")) for ref in derived.sources
+    )
+    return replace(column, derived=derived, sources=sources)
 
 
 def _primary_key(keys: tuple[Key, ...], column: str) -> tuple[str, ...]:

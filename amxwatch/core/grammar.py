@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,8 +40,17 @@ def within_bounds(text: str, dialect: str) -> bool:
     return tokens is not None and are_within_bounds(tokens)
 
 
-def are_within_bounds(tokens: list[Token]) -> bool:
-    """Claim so of the tokens of a text."""
+def is_harmless(text: str) -> bool:
+    """Claim so by a look at the characters: it holds for most texts, and costs next to nothing."""
+    return (
+        len(text) <= LONGEST  # no token is without a character
+        and sum(map(text.count, "([{<")) <= DEEPEST
+        and text.upper().count("JOIN") <= MOST_BARE_JOINS
+    )
+
+
+def are_within_bounds(tokens: Sequence[Token], *, longest: int = LONGEST) -> bool:
+    """Claim so of the tokens of a text, of which there may be so many."""
     from sqlglot import TokenType
 
     opening = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
@@ -54,7 +64,7 @@ def are_within_bounds(tokens: list[Token]) -> bool:
         angles += kind is TokenType.LT
         if depth > DEEPEST or bare > MOST_BARE_JOINS or angles > MOST_ANGLES:
             return False
-    return len(tokens) <= LONGEST
+    return len(tokens) <= longest
 
 
 def parsed(text: str, dialect: str, *, into: type[Expr] | None = None) -> Expr | None:

@@ -269,8 +269,10 @@ def _respelled_column(
         return replace(column, type=spellings.of(column.type), native_num=None)
     same = equal_types(column.type, models.dialect, twin.type, there.dialect)
     keeps = equal_defaults(column.default, models.dialect, twin.default, there.dialect)
-    # A file tells of a sequence or an identity by the type at most.
-    numbered = is_numbered(twin.default) or not models.says_structure
+    # A file tells of a sequence by the type at most, and other dialects number in other ways.
+    sequence = (twin.default or "").lower().startswith("nextval(")
+    other = models.dialect != there.dialect and is_numbered(twin.default)
+    numbered = sequence or other or not models.says_structure
     return replace(
         column,
         type=twin.type if same else spellings.of(column.type),

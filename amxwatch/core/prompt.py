@@ -21,9 +21,11 @@ from amxwatch.core.evidence import (
     Basis,
     ColumnEvidence,
     ColumnStatistics,
+    Neighbour,
     Portion,
     TableEvidence,
 )
+from amxwatch.core.memory import Lesson
 from amxwatch.core.naming import read_name, whole_words
 
 TABLE_KEY = "#table"
@@ -66,6 +68,9 @@ Describe each object in "ask", and only those, under exactly its own "key".
   the name in other words only, and do not mention the type.
 - Rely on the keys, values, neighbours and accepted descriptions in the material. Claim nothing
   that they do not support; where you have to guess, set "unsure" to true.
+- "earlier" shows how reviewers of this house answered drafts: keep to their terms and style, and
+  propose nothing like what they rejected. "since_last_look" tells what moved in a column's values
+  lately; it is news about them, not their meaning.
 - No URLs, no markup, no example values of people, no SQL.
 - "evidence" is what your description rests on most: name, type, key, values, neighbours or none.
 
@@ -82,6 +87,7 @@ CAPS = {
     "words": 256,
     "type": 120,
     "default": 120,
+    "expression": 300,
     "comment": 400,
     "value": 60,
     "context": 6000,
@@ -90,6 +96,10 @@ CAPS = {
 
 _DEFINITION = {Detail.LOW: 0, Detail.MEDIUM: 800, Detail.HIGH: 2400}
 _SIBLINGS = {Detail.LOW: 20, Detail.MEDIUM: 60, Detail.HIGH: 120}
+
+
+_MOST_ORIGINS = 8
+"""Columns that one is computed from, and that are computed from one, which go into a prompt."""
 
 
 def build(
@@ -101,13 +111,14 @@ def build(
     verbosity: Verbosity | str = Verbosity.ONE_SENTENCE,
     prompt_detail: Detail | str = Detail.HIGH,
     instruction: str = "",
+    lessons: Sequence[Lesson] = (),
     temperature: float | None = None,
 ) -> CompletionRequest:
     """Ask about some columns of a table, and with `with_table` about the table itself.
 
     `instruction` is the owner's own text (a schedule's rendered `input_template`); it is the
-    only part besides the rules that tells the model what to do. The same input gives the same
-    request.
+    only part besides the rules that tells the model what to do. `lessons` are what reviewers
+    answered before. The same input gives the same request.
     """
     detail, length = Detail(prompt_detail), Verbosity(verbosity)
     about_table = _table_facts(table, detail)
@@ -126,7 +137,7 @@ def build(
     words, tokens = _LENGTHS[length]
     return CompletionRequest(
         system=_RULES.format(n=n_alternatives, length=words),
-        prompt=_prompt(subjects, about_table, instruction),
+        prompt=_prompt(subjects, about_table, instruction, lessons),
         schema=_schema(subjects),
         subjects=tuple(subjects),
         n_alternatives=n_alternatives,
@@ -210,10 +221,27 @@ def _value_characters(facts: dict[str, object]) -> int:
     return sum(len(_json(value)) for name, value in statistics.items() if name in shown)
 
 
-def _prompt(subjects: Sequence[Subject], table: dict[str, object], instruction: str) -> str:
-    material = {"table": table, "ask": [_asked(subject) for subject in subjects]}
+def _prompt(
+    subjects: Sequence[Subject],
+    table: dict[str, object],
+    instruction: str,
+    lessons: Sequence[Lesson],
+) -> str:
+    # What all requests of a run share stands first, for the providers' caches.
+    earlier: dict[str, object] = {"earlier": [_told(each) for each in lessons]} if lessons else {}
+    material = {**earlier, "table": table, "ask": [_asked(subject) for subject in subjects]}
     tail = f"\n\n{instruction.strip()}" if instruction.strip() else ""
     return f"{_OPEN}{_json(material)}{_CLOSE}{tail}"
+
+
+def _told(lesson: Lesson) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "name": _cap(lesson.name, "name"),
+        "reviewer": lesson.answer.value,
+        "proposed": _cap(lesson.proposed, "comment"),
+        "kept": _cap(lesson.kept, "comment") if lesson.kept != lesson.proposed else None,
+    }
+    return _without_blanks(facts)
 
 
 def _asked(subject: Subject) -> dict[str, object]:
@@ -276,9 +304,27 @@ def _column_facts(
         "comment": _cap(column.comment, "comment"),
         "accepted_description": _cap(column.description, "comment"),
     }
+    if detail is not Detail.LOW:
+        facts |= _origin_facts(column)
+    facts["since_last_look"] = [_cap(each, "words") for each in column.deviations]
     if column.statistics is not None and detail is not Detail.LOW:
         facts["statistics"] = _statistics_facts(column.statistics, detail)
     return _without_blanks(facts)
+
+
+def _origin_facts(column: ColumnEvidence) -> dict[str, object]:
+    """Return what a column is computed from, and what reads it."""
+    return {
+        "computed_by": _cap(column.derived.expression, "expression"),
+        "computed_from": [_origin(each) for each in column.sources[:_MOST_ORIGINS]],
+        "read_by": [str(ref) for ref in column.derived.read_by[:_MOST_ORIGINS]],
+    }
+
+
+def _origin(one: Neighbour) -> dict[str, object]:
+    return _without_blanks(
+        {"column": str(one.ref), "description": _cap(one.description, "comment")}
+    )
 
 
 def _statistics_facts(seen: ColumnStatistics, detail: Detail) -> dict[str, object]:

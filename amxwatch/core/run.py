@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NewType
 
@@ -59,6 +59,8 @@ class RunEvent(enum.StrEnum):
     """Its worker leaves in good order; the run waits for the next one."""
     RECOVER = "recover"
     """Its worker died; the run goes on from its last recorded step."""
+    RETRY = "retry"
+    """It failed in a way that passes by itself: it is tried again after a pause."""
     MISS = "miss"
 
 
@@ -77,6 +79,7 @@ TRANSITIONS: dict[tuple[RunStatus, RunEvent], RunStatus] = {
     (RunStatus.RUNNING, RunEvent.BLOCK): RunStatus.BLOCKED,
     (RunStatus.RUNNING, RunEvent.RELEASE): RunStatus.QUEUED,
     (RunStatus.RUNNING, RunEvent.RECOVER): RunStatus.QUEUED,
+    (RunStatus.RUNNING, RunEvent.RETRY): RunStatus.QUEUED,
     (RunStatus.BLOCKED, RunEvent.UNBLOCK): RunStatus.QUEUED,
     (RunStatus.BLOCKED, RunEvent.CANCEL): RunStatus.CANCELLED,
     (RunStatus.MISSED, RunEvent.UNBLOCK): RunStatus.QUEUED,
@@ -103,7 +106,8 @@ class Run:
     the watermark that a change run starts from; `to_snapshot` is fixed when the run is claimed.
     `token` grows with each claim: a writer with an older one is refused. `reserved_for` names
     the only owner that may claim it (a run by hand, executed by the command itself).
-    `cost_usd` is None while nothing was asked, or while no price is known.
+    `cost_usd` is None while nothing was asked, or while no price is known. `retries` counts how
+    often it was tried again after a failure that passes by itself, at most `max_retries` times.
     """
 
     id: RunId
@@ -145,10 +149,16 @@ class Run:
     failure_category: str | None = None
     error: str | None = None
     recovery_action: str | None = None
+    retries: int = 0
+    max_retries: int = 0
 
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    def is_put_off(self, now: datetime, patience: timedelta) -> bool:
+        """Claim that it is queued and may not start for longer than `patience`."""
+        return self.status is RunStatus.QUEUED and self.not_before > now + patience
 
 
 @dataclass(frozen=True, kw_only=True)

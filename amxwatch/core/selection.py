@@ -212,14 +212,18 @@ def _by_table(
     )
 
 
-def structure_hash(table: Table, column: str | None) -> str:
+def structure_hash(table: Table, column: str | None, computed: str | None = None) -> str:
     """Return a hash of what an object is, without its name, its comment and its rows.
+
+    `computed` is the expression of a view's column, where it is more than another's value.
 
     It stands for a description's input: when it moves, a description is stale, and a rejected
     draft may be made again. A rename alone makes nothing stale.
     """
     found = table.column(column) if column is not None else None
     document = _column_document(table, found) if found is not None else _table_document(table)
+    if computed is not None:
+        document.append(computed)
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

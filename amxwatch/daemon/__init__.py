@@ -1,4 +1,5 @@
 """The running agent: wiring of the concrete parts, and the service loop over the flows.
 
-`wiring` is the only place that names concrete back ends, stores and engines.
+`wiring` is the only place that names concrete back ends, stores and engines; `os_service` the
+one that makes the operating system's service.
 """

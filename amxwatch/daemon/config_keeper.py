@@ -11,6 +11,7 @@ from amxwatch.core.errors import ConfigError, StoreError
 from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import Tx
 from amxwatch.settings.file import Loaded
+from amxwatch.settings.plans import outlines
 from amxwatch.settings.reload import Reloader
 from amxwatch.settings.schema import Settings
 from amxwatch.watchers.files import watch
@@ -21,6 +22,9 @@ LOOK_SECONDS = 0.5
 """However the editor saves, and whatever events are lost: the files are looked at so often."""
 
 SETTLE_SECONDS = 0.1
+
+MAX_TOLD = 1000
+"""How many differences an event lists."""
 
 
 async def keep_config(install: Install, hint: Callable[[str | None], None]) -> None:
@@ -37,7 +41,7 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
         clock=install.clock,
         look_seconds=LOOK_SECONDS,
         only=("*.toml",),
-        glance=reloader.stamp,
+        glance=reloader.glance,
     ) as wakes:
         while True:
             found = await reloader.check()
@@ -98,6 +102,8 @@ def differences(old: Settings, new: Settings) -> list[str]:
     said = []
     for kind in ("db_profiles", "llm_profiles", "doc_profiles", "code_profiles", "schedules"):
         before, after = getattr(old, kind), getattr(new, kind)
+        if kind == "schedules":  # told apart without building very many of them
+            before, after = dict(outlines(before)), dict(outlines(after))
         for name in sorted(before.keys() | after.keys()):
             if name not in before:
                 said.append(f"+ {kind}.{name}")
@@ -107,7 +113,8 @@ def differences(old: Settings, new: Settings) -> list[str]:
                 said.append(f"~ {kind}.{name}")
     said += [
         f"~ {kind}"
-        for kind in ("defaults", "budget", "daemon", "studio", "alerts")
+        for kind in ("defaults", "budget", "daemon", "studio", "alerts", "intake", "retention")
         if getattr(old, kind) != getattr(new, kind)
     ]
-    return said
+    more = len(said) - MAX_TOLD
+    return [*said[:MAX_TOLD], f"and {more} more"] if more > 0 else said

@@ -13,6 +13,7 @@ from amxwatch.core.errors import AmxwatchError, DatabaseError
 from amxwatch.core.retry import backoff
 from amxwatch.daemon.wiring import Install
 from amxwatch.flows.source import Source
+from amxwatch.settings.plans import outlines
 from amxwatch.settings.schema import DbProfile, Schedule
 from amxwatch.triggers import Files
 from amxwatch.watchers.files import watch
@@ -67,15 +68,12 @@ async def listen_to_all(install: Install, hint: Hint, edits: Edits) -> None:
 
 
 def _wanted(install: Install) -> dict[str, _Listener]:
-    plans = install.settings.schedules.values()
+    schedules = install.settings.schedules
+    plans = [schedules[name] for name, told in outlines(schedules) if told.trigger == "files"]
     return {
         name: _Listener(
             profile=profile,
-            schedules=tuple(
-                plan
-                for plan in plans
-                if plan.db_profile == name and isinstance(plan.trigger, Files)
-            ),
+            schedules=tuple(plan for plan in plans if plan.db_profile == name),
         )
         for name, profile in install.settings.db_profiles.items()
     }

@@ -1,27 +1,55 @@
-"""One turn of the agent: recover, look at the sources, evaluate the schedules.
+"""One turn of the agent: recover, look at the sources, evaluate the schedules that are due.
 
-The daemon takes turns for ever, `run-due` takes one.
+The daemon takes turns for ever, by an agenda that it keeps between them; `run-due` takes one,
+by an agenda of its own, in which everything is due.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import anyio
 
+from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.errors import AmxwatchError
+from amxwatch.core.schedule import ScheduleState
+from amxwatch.daemon.agenda import Agenda
+from amxwatch.daemon.sessions import busy_profiles, open_sessions, owners, step
+from amxwatch.daemon.signals import Taken, take_signals
 from amxwatch.daemon.wiring import Install
 from amxwatch.flows.dispatch import dispatch
 from amxwatch.flows.firing import Dispatched, Firing
 from amxwatch.flows.interrupted import settle_interrupted
+from amxwatch.flows.resting import Rest, resting
 from amxwatch.flows.watch import Look, look
+from amxwatch.ports.ledger import Tx
 from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import Files
 
 LOOK_SECONDS = 300
 """A look that takes longer is given up, so that one slow source does not hold up the others."""
+
+BATCH = 200
+"""How many schedules are taken from the agenda at a time."""
+
+AT_ONCE = 32
+"""How many are evaluated together: their transactions share a commit."""
+
+TELLS_ALL = 200
+"""Up to so many, each is evaluated and told; of more, those that surely rest are passed by."""
+
+TURN_SECONDS = 20.0
+"""A turn with more to do than that leaves the rest to the next, which follows at once."""
+
+ROUND = 500
+ROUND_EVERY = timedelta(minutes=1)
+"""How many schedules a slow round over all of them looks at, and how often at most."""
+
+WAITS = frozenset({"blocked", "missed", "skip", "wait"})
+"""What a schedule does that a person or a run's end moves on: the polls go on telling of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +60,7 @@ class Turn:
     results: tuple[Dispatched, ...]
     errors: tuple[str, ...] = ()
     look_at: datetime | None = None
+    intake: Taken = field(default_factory=Taken)
 
     def document(self, cycle: int) -> dict[str, object]:
         """Return what `daemon --json` and `run-due --json` print."""
@@ -40,13 +69,19 @@ class Turn:
             "ok": self.ok,
             "results": [result.document() for result in self.results],
         }
+        if self.intake.is_news:
+            document["intake"] = self.intake.document()
         if self.errors:
             document["errors"] = list(self.errors)
         return document
 
     @property
     def is_news(self) -> bool:
-        return not self.ok or any(r.action in ("fire", "missed", "blocked") for r in self.results)
+        return (
+            not self.ok
+            or self.intake.is_news
+            or any(r.action in ("fire", "missed", "blocked", "ended") for r in self.results)
+        )
 
 
 async def take(
@@ -54,37 +89,64 @@ async def take(
     *,
     profiles: Collection[str] | None = None,
     only: str | None = None,
+    agenda: Agenda | None = None,
+    polling: bool = True,
 ) -> Turn:
-    """Take one turn over all db profiles, or over those named; `only` is one schedule.
+    """Take one turn; `only` is one schedule. Looks at all db profiles, or at those named.
 
-    An error of one source or schedule is reported, and the others are still served.
+    Evaluates what the agenda has due: without one, everything. At a poll what waits is looked
+    at again, too. An error of one source or schedule is reported, the others are still served.
     """
-    await install.engine.recover()
-    await install.close_retired()
-    schedules = [
-        plan for plan in install.settings.schedules.values() if only is None or plan.name == only
-    ]
-    wanted = set(profiles) if profiles is not None else set(install.settings.db_profiles)
-    if only is not None:
-        wanted &= {plan.db_profile for plan in schedules}
     errors: list[str] = []
-    await _look_at(install, wanted, errors)
-    results: list[Dispatched] = []
-    for plan in schedules:
-        if profiles is not None and plan.db_profile not in wanted:
-            continue
-        result = await _evaluate(install, plan, errors)
-        if result is not None:
-            results.append(result)
-    if any(result.action == "fire" for result in results):
+    seconds = TURN_SECONDS if agenda else math.inf
+    agenda = agenda or Agenda()
+    agenda.adopt(_plans(install, only))
+    await install.engine.recover()
+    on_time = await _serve_on_time(install, agenda, errors)
+    await install.close_retired()
+    await _look_at(install, _sources(install, profiles, only), errors)
+    sessions = await open_sessions(install)
+    await _note_moves(install, agenda, profiles)
+    if polling:
+        agenda.recheck()
+        agenda.touch(owners(sessions))
+        await _pass_by(install, agenda, agenda.round(ROUND, ROUND_EVERY))
+    served = await _serve(install, agenda, errors, seconds=seconds, polling=polling)
+    results = [*on_time, *served]
+    intake = Taken()
+    if only is None and profiles is None:
+        intake = await take_signals(install, leave=busy_profiles(sessions))
+        errors += intake.errors
+    if intake.planned or _has_fired(served):
         install.engine.wake()
-    times = [result.look_at for result in results if result.look_at is not None]
     return Turn(
         ok=not errors,
         results=tuple(results),
         errors=tuple(errors),
-        look_at=min(times) if times else None,
+        look_at=_earliest(agenda.look_at, intake.look_at),
+        intake=intake,
     )
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _plans(install: Install, only: str | None) -> Mapping[str, Schedule]:
+    schedules = install.settings.schedules
+    if only is None:
+        return schedules
+    return {only: schedules[only]} if only in schedules else {}
+
+
+# -- sources ---------------------------------------------------------------------------------
+
+
+def _sources(install: Install, profiles: Collection[str] | None, only: str | None) -> set[str]:
+    wanted = set(profiles) if profiles is not None else set(install.settings.db_profiles)
+    if only is not None:
+        wanted &= {plan.db_profile for plan in _plans(install, only).values()}
+    return wanted
 
 
 async def _look_at(install: Install, profiles: Collection[str], errors: list[str]) -> None:
@@ -115,8 +177,114 @@ async def look_once(install: Install, name: str) -> Look | str:
         return str(error)
 
 
-async def _evaluate(install: Install, plan: Schedule, errors: list[str]) -> Dispatched | None:
+# -- what is due -----------------------------------------------------------------------------
+
+
+async def _serve_on_time(install: Install, agenda: Agenda, errors: list[str]) -> list[Dispatched]:
+    """Fire what the clock alone decides before the sources are looked at: a look takes time."""
+    names = agenda.tick(install.clock.now())[:BATCH]
+    clocked = [name for name in names if agenda.is_clocked(name) and _needs_no_look(agenda, name)]
+    results = await _evaluate_all(install, agenda, clocked, errors, polling=False)
+    if _has_fired(results):
+        install.engine.wake()
+    return results
+
+
+def _needs_no_look(agenda: Agenda, name: str) -> bool:
     try:
+        plan = agenda.plans[name]
+    except AmxwatchError:  # told when it is evaluated
+        return False
+    return not (plan.continuous.enabled or getattr(plan.trigger, "only_if_changed", False))
+
+
+def _has_fired(results: Iterable[Dispatched]) -> bool:
+    return any(result.action == "fire" for result in results)
+
+
+async def _note_moves(install: Install, agenda: Agenda, profiles: Collection[str] | None) -> None:
+    """Tell the agenda what moved since it was last told: states, snapshots, files."""
+    sources = agenda.profiles
+
+    def read(
+        tx: Tx,
+    ) -> tuple[tuple[int, list[str]], list[tuple[str, SnapshotNumber | None]]]:
+        newest = [(name, tx.snapshots.latest(name)) for name in sources]
+        return tx.schedules.moved(agenda.seen), [
+            (name, None if record is None else record.number) for name, record in newest
+        ]
+
+    (agenda.seen, touched), newest = await install.ledger.read(read)
+    agenda.touch(touched)
+    for name, number in newest:
+        agenda.snapshot(name, number)
+    for paths in agenda.watched(profiles):
+        agenda.files(paths, await install.files_mark(paths))
+
+
+async def _serve(
+    install: Install, agenda: Agenda, errors: list[str], *, seconds: float, polling: bool
+) -> list[Dispatched]:
+    """Evaluate what is due, in batches, until nothing is or the time is over."""
+    results: list[Dispatched] = []
+    until = install.clock.monotonic() + seconds
+    tells_all = agenda.pending_count <= TELLS_ALL
+    while names := agenda.pending(BATCH):
+        if not tells_all:
+            names = await _pass_by(install, agenda, names)
+        results += await _evaluate_all(install, agenda, names, errors, polling=polling)
+        if install.clock.monotonic() >= until:
+            break
+    return results
+
+
+async def _pass_by(install: Install, agenda: Agenda, names: Sequence[str]) -> list[str]:
+    """Settle those that surely rest, by one look at the ledger; return the others."""
+    if not names:
+        return []
+    states = await install.ledger.read(lambda tx: tx.schedules.some(names))
+    now, others = install.clock.now(), []
+    for name in names:
+        try:
+            rest = _resting(agenda, name, states.get(name), now)
+        except AmxwatchError:  # told when it is evaluated
+            rest = None
+        if rest is None:
+            others.append(name)
+        else:
+            agenda.settle(name, rest.until, waits=agenda.is_waiting(name))
+    agenda.touch(others)
+    return others
+
+
+def _resting(agenda: Agenda, name: str, state: ScheduleState | None, now: datetime) -> Rest | None:
+    plan = agenda.plans[name]
+    newest, mark = agenda.newest(plan.db_profile), agenda.mark(name)
+    return resting(plan, state, now, newest=newest, files_mark=mark)
+
+
+async def _evaluate_all(
+    install: Install, agenda: Agenda, names: Sequence[str], errors: list[str], *, polling: bool
+) -> list[Dispatched]:
+    """Evaluate these, several at a time; the results are in the order of the names."""
+    found: dict[str, Dispatched] = {}
+    limit = anyio.CapacityLimiter(AT_ONCE)
+
+    async def one(name: str) -> None:
+        async with limit:
+            found[name] = await _evaluate(install, agenda, name, errors, polling=polling)
+
+    async with anyio.create_task_group() as group:
+        for name in names:
+            group.start_soon(one, name)
+    return [found[name] for name in names]
+
+
+async def _evaluate(
+    install: Install, agenda: Agenda, name: str, errors: list[str], *, polling: bool
+) -> Dispatched:
+    try:
+        plan = agenda.plans[name]
         mark = None
         if isinstance(plan.trigger, Files):
             mark = await install.files_mark(plan.trigger.paths)
@@ -126,7 +294,13 @@ async def _evaluate(install: Install, plan: Schedule, errors: list[str]) -> Disp
             llm_profile=install.settings.llm_profile(plan.llm_profile).name,
             now=install.clock.now(),
         )
-        return await dispatch(firing, files_mark=mark)
+        if plan.continuous.enabled:
+            result = await step(install, firing, polling=polling)
+        else:
+            result = await dispatch(firing, files_mark=mark)
     except AmxwatchError as error:
-        errors.append(f"schedule {plan.name}: {error}")
-        return None
+        errors.append(f"schedule {name}: {error}")
+        agenda.fail(name)
+        return Dispatched(schedule=name, action="error", skip_reason=str(error))
+    agenda.settle(name, result.look_at, waits=result.action in WAITS)
+    return replace(result, skip_reason=result.skip_reason or install.fault_of(name))

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,15 +29,20 @@ from amxwatch.ports.clock import Clock
 from amxwatch.ports.database import Database
 from amxwatch.ports.engine import Handler
 from amxwatch.ports.ledger import Ledger
+from amxwatch.ports.notifier import Notifier
 from amxwatch.ports.provider import Provider
+from amxwatch.settings.document import dotted
 from amxwatch.settings.file import Loaded, load
 from amxwatch.settings.folder import Folder, prepare
-from amxwatch.settings.reload import dump, restore
+from amxwatch.settings.plans import outlines
+from amxwatch.settings.reload import dump, restore_large
 from amxwatch.settings.schema import DbProfile, LlmProfile, Settings
 from amxwatch.settings.secrets import resolve
 from amxwatch.stores.ledger import open_ledger
 
 if TYPE_CHECKING:
+    from amxwatch.flows.alerting import Teller
+    from amxwatch.flows.goals import Measures
     from amxwatch.providers import ProviderSpec
 
 
@@ -66,6 +72,8 @@ class Install:
         self._sources: dict[str, tuple[DbProfile, Source]] = {}
         self._providers: dict[str, tuple[LlmProfile, Provider]] = {}
         self._retired: list[Database | Provider] = []
+        self._limits: dict[str, int] = {}
+        self._limits_of: object = None
         # By profile: they outlive an edit of it, as a run that goes on does.
         self._applying: dict[str, set[int]] = {}
         self._settling: dict[str, anyio.Lock] = {}
@@ -73,6 +81,16 @@ class Install:
     @property
     def settings(self) -> Settings:
         return self.loaded.settings
+
+    def fault_of(self, schedule: str) -> str | None:
+        """Return what the files say wrongly of a schedule, while the last good config stands in."""
+        if self.config_error is None:
+            return None
+        key = dotted(("schedules", schedule))
+        for problem in self.config_error.problems:
+            if problem.key == key or problem.key.startswith(f"{key}."):
+                return f"{problem}; the last good config is used"
+        return None
 
     async def apply(self, loaded: Loaded) -> None:
         """Take a new config and remember it as the last good one.
@@ -197,14 +215,58 @@ class Install:
         )
         return lambda context: work(context, drafting)
 
+    def notifier(self, target: str) -> Notifier:
+        """Return what tells a target of alerts. Raises: UsageError, NotifyRefusedError."""
+        from amxwatch import notify
+        from amxwatch.daemon.target import spec_of
+
+        return notify.make(spec_of(self.settings, target, self.folder.path), clock=self.clock)
+
+    def teller(self, *, is_daemon: bool = False) -> Teller:
+        """Return what finds and tells alerts; `is_daemon` where this process is the one."""
+        from amxwatch.flows.alerting import Teller
+
+        return Teller(
+            ledger=self.ledger,
+            clock=self.clock,
+            settings=lambda: self.settings,
+            source=self.source,
+            notifier=self.notifier,
+            owner=self.owner.name,
+            is_dead=self.owner.is_dead,
+            is_daemon=is_daemon,
+        )
+
     def slots(self) -> Slots:
         """Return how many runs may go on at once, as the settings say now."""
-        profiles, schedules = self.settings.db_profiles, self.settings.schedules
+        profiles = self.settings.db_profiles
+        if self._limits_of is not self.settings.schedules:
+            told = outlines(self.settings.schedules)
+            # One slot is what a schedule has without being named.
+            limits = {name: each.max_concurrent for name, each in told}
+            self._limits = {name: limit for name, limit in limits.items() if limit != 1}
+            self._limits_of = self.settings.schedules
         return Slots(
             total=self.settings.daemon.worker_slots,
             profiles={name: profile.max_concurrent_runs for name, profile in profiles.items()},
-            schedules={name: plan.max_concurrent for name, plan in schedules.items()},
+            schedules=self._limits,
         )
+
+    @cached_property
+    def measures(self) -> Measures:
+        """What this process remembers of the goals of its sessions."""
+        from amxwatch.flows.goals import Measures
+
+        return Measures()
+
+    async def read_goals(self, file: str) -> str:
+        """Return the text of a goals file; a relative path starts at the config folder.
+
+        Raises: UsageError.
+        """
+        from amxwatch.settings.goals_file import read_goals
+
+        return await anyio.to_thread.run_sync(read_goals, self.folder.path, file)
 
     async def files_mark(self, paths: Sequence[str]) -> str:
         """Return the digest of the files that a trigger watches; those we write left out."""
@@ -245,7 +307,7 @@ async def open_install(
         raise wrong
     ledger = await anyio.to_thread.run_sync(open_ledger, folder.state, clock)
     if wrong is not None:
-        loaded = await _last_good(ledger, wrong)
+        loaded = await _last_good(ledger, folder, wrong)
     install = Install(
         folder=folder,
         clock=clock,
@@ -268,8 +330,8 @@ def _try_load(config_dir: Path) -> tuple[Loaded, ConfigError | None]:
         return Loaded(settings=Settings()), error
 
 
-async def _last_good(ledger: Ledger, wrong: ConfigError) -> Loaded:
+async def _last_good(ledger: Ledger, folder: Folder, wrong: ConfigError) -> Loaded:
     document = await ledger.read(lambda tx: tx.installation.good_config())
     if document is None:
         raise wrong
-    return Loaded(settings=restore(document))
+    return Loaded(settings=restore_large(document, folder))

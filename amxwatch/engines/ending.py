@@ -5,20 +5,25 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from amxwatch.core.errors import (
     AmxwatchError,
     DatabaseError,
     FencedError,
+    KeyRefusedError,
+    LoginRefusedError,
     ProviderError,
+    ProviderUnavailableError,
     RunBlockedError,
     RunCancelledError,
     RunReleasedError,
     StoreError,
+    StoreFullError,
     UsageError,
 )
+from amxwatch.core.retry import backoff
 from amxwatch.core.run import Outcome, Run, RunEvent
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,9 @@ CATEGORIES: tuple[tuple[type[AmxwatchError], str], ...] = (
     (UsageError, "usage"),
 )
 """What kinds of failure are told apart, besides `timeout`, `interrupted` and `internal`."""
+
+NO_ROOM = timedelta(minutes=1)
+"""How long a run waits that found the disk full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +100,8 @@ def of_error(error: BaseException, run: Run, at: datetime) -> Ending | None:
         return cancelled(at)
     if isinstance(cause, RunReleasedError):
         return released(cause.not_before)
-    if isinstance(cause, RunBlockedError):
-        return _blocked(cause, run)
-    for kind, category in CATEGORIES:
-        if isinstance(cause, kind):
-            return failed(str(cause), category, at)
     if isinstance(cause, AmxwatchError):
-        return failed(str(cause), "internal", at)
+        return _of_ours(cause, run, at)
     log.error(
         "a run failed for a reason unknown to amxwatch",
         exc_info=error,
@@ -107,6 +110,41 @@ def of_error(error: BaseException, run: Run, at: datetime) -> Ending | None:
     # Only the kind: a foreign message may hold values or secrets.
     says = f"internal error ({type(cause).__name__}): please report it with the log's traceback"
     return failed(says, "internal", at)
+
+
+def _of_ours(error: AmxwatchError, run: Run, at: datetime) -> Ending:
+    if isinstance(error, RunBlockedError):
+        return _blocked(error, run)
+    if isinstance(error, KeyRefusedError | LoginRefusedError):
+        return _blocked(_credentials(error), run)
+    if isinstance(error, StoreFullError):
+        return released(at + NO_ROOM)  # no fault of the run's: it goes on once there is room
+    category = next((word for kind, word in CATEGORIES if isinstance(error, kind)), "internal")
+    if error.transient and run.retries < run.max_retries:
+        return _retried(error, run, category, at)
+    return failed(str(error), category, at)
+
+
+def _retried(error: AmxwatchError, run: Run, category: str, at: datetime) -> Ending:
+    """Return the ending of an attempt that another one may mend, after a growing pause."""
+    count = run.retries + 1
+    pause = backoff(count, key=run.id)
+    if isinstance(error, ProviderUnavailableError) and error.retry_after is not None:
+        pause = max(pause, error.retry_after)
+    values = {
+        "error": _one_line(str(error)),
+        "failure_category": category,
+        "retries": count,
+        "not_before": at + pause,
+        "reserved_for": None,
+    }
+    return Ending(event=RunEvent.RETRY, action="run_retried", values=values)
+
+
+def _credentials(error: AmxwatchError) -> RunBlockedError:
+    return RunBlockedError(
+        str(error), category="credentials", recovery_action="amxwatch unblock RUN"
+    )
 
 
 def _blocked(error: RunBlockedError, run: Run) -> Ending:

@@ -31,7 +31,7 @@ RELEASE_SECONDS = 3.0
 """A worker that leaves has 5 seconds in all; a run that is not given back is recovered."""
 
 Settled = Callable[[Tx, Run], None]
-"""Called in the transaction that settles a run, so that its schedule moves with it.
+"""Called in the transaction that claims or settles a run, so that its schedule moves with it.
 
 Not for a release or a recovery: such a run goes on.
 """
@@ -54,6 +54,8 @@ class Executor:
             run = tx.runs.claim(now=now, owner=self.owner, lease=LEASE, slots=slots, only=only)
             if run is not None:
                 record(tx, run, "run_started", now, attempt=run.attempt)
+                if self.settled is not None:
+                    self.settled(tx, run)
             return run
 
         return await self.ledger.write(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 
 import anyio
@@ -22,6 +23,9 @@ from amxwatch.ports.ledger import Ledger, RunFilter, Tx
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
+
+PATIENCE = timedelta(minutes=2)
+"""How long `work_one` waits for a run that was put off; longer ones are left to the queue."""
 
 
 class LocalEngine:
@@ -66,6 +70,8 @@ class LocalEngine:
                 woken = self._look()
                 run = await self._ledger.read(lambda tx: tx.runs.get(run_id))
                 if self._stopping or run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
+                    return run
+                if run.is_put_off(self._clock.now(), PATIENCE):
                     return run
                 await self.recover()
                 claimed = await self._executor.claim(slots(), only=run_id)

@@ -8,7 +8,16 @@ from amxwatch.core.run import Run
 from amxwatch.engines.ending import Ending
 from amxwatch.ports.ledger import Tx
 
-_SAID = ("summary", "objects", "drafted", "reused", "error", "failure_category", "recovery_action")
+_SAID = (
+    "summary",
+    "objects",
+    "drafted",
+    "reused",
+    "error",
+    "failure_category",
+    "recovery_action",
+    "retries",
+)
 
 
 def record(tx: Tx, run: Run, action: str, at: datetime, **detail: object) -> None:
@@ -27,6 +36,8 @@ def record(tx: Tx, run: Run, action: str, at: datetime, **detail: object) -> Non
 def record_ending(tx: Tx, run: Run, ended: Ending, at: datetime) -> None:
     """Append the event of an ending, with what it says of the run."""
     said = {name: ended.values[name] for name in _SAID if name in ended.values}
+    if "not_before" in ended.values:
+        said["not_before"] = ended.values["not_before"].isoformat()
     record(tx, run, ended.action, at, **said)
 
 

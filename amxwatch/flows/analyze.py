@@ -24,6 +24,7 @@ from amxwatch.flows.described import accepted_descriptions, our_texts
 from amxwatch.flows.evidence import batches_of, count_batches
 from amxwatch.flows.interrupted import settle_interrupted
 from amxwatch.flows.job import Drafting, Job, begin
+from amxwatch.flows.origins import Origins
 from amxwatch.flows.plan import Verdict, make_plan
 from amxwatch.flows.review import accept, is_automatic
 from amxwatch.flows.targets import Targets, choose, fix_end
@@ -57,7 +58,7 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
             f"no object could be drafted: {tally.problems[0] if tally.problems else 'no answer'}"
         )
     return Outcome(
-        summary=_summary(drafts, targets, carried, tally.failed),
+        summary=_summary(drafts, targets, carried, tally),
         objects=targets.objects,
         drafted=len(drafts),
         reused=carried + targets.known,
@@ -99,11 +100,12 @@ async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> A
         total=sum(count_batches(job, one) for one in work if one.refs),
     )
     ours = await our_texts(job.source)
+    origins = Origins(catalog, job.source.database.capabilities.dialect)
     tables = anyio.CapacityLimiter(max(2, job.llm_profile.max_concurrency))
 
     async def one(table: TableWork) -> None:
         async with tables:
-            for batch in await batches_of(job, around, ours, table):
+            for batch in await batches_of(job, around, origins, ours, table):
                 await job.context.check()
                 answered = await asker.ask(batch, report=job.say)
                 if answered:
@@ -171,13 +173,15 @@ async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
     )
 
 
-def _summary(drafts: Sequence[Draft], targets: Targets, carried: int, failed: int) -> str:
+def _summary(drafts: Sequence[Draft], targets: Targets, carried: int, tally: Asking) -> str:
     bands = ", ".join(f"{band} {sum(draft.band is band for draft in drafts)}" for band in Band)
     parts = [f"{len(drafts)} drafted ({bands})"]
     if carried:
         parts.append(f"{carried} taken along by a rename")
     if targets.known:
         parts.append(f"{targets.known} unchanged since their last draft")
-    if failed:
-        parts.append(f"{failed} not drafted (see events)")
+    if tally.failed:
+        parts.append(f"{tally.failed} not drafted (see events)")
+    if tally.spent:
+        parts.append("not all was asked: the session has spent its per_session_max_usd")
     return "; ".join(parts)

@@ -1,82 +1,190 @@
-"""Give a schedule its runtime state: at first sight, and again after its trigger was edited."""
+"""Give a schedule its runtime state: at first sight, and again when it is to count from now on.
+
+A clock schedule that was edited, enabled again or resumed never fires a tick of its past. A
+change schedule keeps its watermark through all of it, so that nothing that moved is forgotten.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.flows.firing import Firing
 from amxwatch.ports.ledger import Tx
 from amxwatch.settings.schema import Schedule
-from amxwatch.triggers import CatalogChange, Files
+from amxwatch.triggers import At, CatalogChange, Files
+
+FIRST_SEEN = "first seen"
+EDITED = "edited"
+ENABLED = "re-enabled"
+RESUMED = "resumed"
+SET_BACK = "the clock was set back"
+
+TOLERANCE = timedelta(minutes=1)
+"""What was handled so far in the future was handled by a clock that has been set back since.
+
+Less than that is two processes that looked at the clock one after the other.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arming:
+    """A schedule's state; `reason` says why it was armed just now, None where it was not."""
+
+    state: ScheduleState
+    reason: str | None = None
 
 
 async def armed(firing: Firing, *, files_mark: str | None) -> ScheduleState | None:
-    """Return the schedule's state, armed: made at first sight, armed again after an edit.
+    """Return the schedule's state, armed; None while a change schedule has no snapshot."""
+    arming = await arm(firing, files_mark=files_mark)
+    return None if arming is None else arming.state
+
+
+async def arm(firing: Firing, *, files_mark: str | None) -> Arming | None:
+    """Arm the schedule where that is due: at first sight, after an edit, when enabled again.
 
     None while a change schedule has no snapshot to start from.
     """
-    plan, now = firing.schedule, firing.now
+    plan = firing.schedule
+    known = await firing.source.ledger.read(lambda tx: tx.schedules.get(plan.name))
+    if known is not None and is_armed(known, plan, firing.now):
+        return Arming(state=known)
     newest = await firing.source.newest()
     number = newest.number if newest else None
-    on_change = isinstance(plan.trigger, CatalogChange)
-    if on_change and number is None:
+    if known is None and number is None and isinstance(plan.trigger, CatalogChange):
         return None
-    scope = plan.scope
 
-    def work(tx: Tx) -> ScheduleState:
+    def work(tx: Tx) -> Arming:
         state = tx.schedules.get(plan.name)
         if state is None:
-            start = None if on_change and plan.trigger.initial_run else number  # type: ignore[union-attr]
-            fresh = ScheduleState(
-                name=plan.name,
-                armed_at=now,
-                trigger_hash=plan.armed_mark,
-                scope=scope,
-                watermark=start,
-                files_mark=files_mark,
-            )
-            return _arm(tx, fresh, now, reason="first seen")
-        edited = _rescoped(state, scope, number)
-        if edited.trigger_hash != plan.armed_mark:
-            again = _rearmed(edited, plan, now, files_mark)
-            if edited.trigger_hash.rpartition("\n")[2] != plan.db_profile:
-                again = _elsewhere(again, plan, number)
-            return _arm(tx, again, now, reason="edited")
-        if edited != state:
-            tx.schedules.put(edited)
-        return edited
+            return _put(tx, _first(firing, files_mark, number), firing.now, FIRST_SEEN)
+        seen, reason = _seen(state, plan, firing.now, number)
+        if reason == EDITED and isinstance(plan.trigger, Files):
+            seen = replace(seen, files_mark=files_mark)
+        return _put(tx, seen, firing.now, reason, before=state)
 
-    known = await firing.source.ledger.read(lambda tx: tx.schedules.get(plan.name))
-    if known is not None and known.scope == scope and known.trigger_hash == plan.armed_mark:
-        return known
     return await firing.source.ledger.write(work)
 
 
-def _arm(tx: Tx, state: ScheduleState, now: datetime, *, reason: str) -> ScheduleState:
-    tx.schedules.put(state)
+def _put(
+    tx: Tx,
+    state: ScheduleState,
+    now: datetime,
+    reason: str | None,
+    *,
+    before: ScheduleState | None = None,
+) -> Arming:
+    if state != before:
+        tx.schedules.put(state)
+    if reason is not None:
+        tell_armed(tx, state, now, reason=reason, before=before)
+    return Arming(state=state, reason=reason)
+
+
+def tell_armed(
+    tx: Tx, state: ScheduleState, now: datetime, *, reason: str, before: ScheduleState | None
+) -> None:
+    """Say in the trail that a schedule counts from now on, and which firing that leaves behind."""
     tx.events.add("schedule_armed", at=now, schedule=state.name, reason=reason)
-    return state
+    missed = state.missed_due_at
+    if missed is not None and (before is None or missed != before.missed_due_at):
+        tx.events.add(
+            "schedule_missed", at=now, schedule=state.name, due_at=missed.isoformat(), count=1
+        )
 
 
-def _rearmed(
-    state: ScheduleState, plan: Schedule, now: datetime, files_mark: str | None
-) -> ScheduleState:
-    """An edited clock trigger never fires a tick of its past; a watermark stays as it is."""
-    return replace(
+def _first(firing: Firing, files_mark: str | None, newest: SnapshotNumber | None) -> ScheduleState:
+    plan = firing.schedule
+    initial = isinstance(plan.trigger, CatalogChange) and plan.trigger.initial_run
+    return ScheduleState(
+        name=plan.name,
+        armed_at=firing.now,
+        trigger_hash=plan.armed_mark,
+        scope=plan.scope,
+        watermark=None if initial else newest,
+        files_mark=files_mark,
+        enabled=plan.enabled,
+    )
+
+
+def is_armed(state: ScheduleState, plan: Schedule, now: datetime) -> bool:
+    """Say whether a look at this moment would leave the state as it is."""
+    return state == _seen(state, plan, now, None)[0]
+
+
+def _seen(
+    state: ScheduleState, plan: Schedule, now: datetime, newest: SnapshotNumber | None
+) -> tuple[ScheduleState, str | None]:
+    """Return the state as this look leaves it, and why it was armed anew, if it was."""
+    scoped = _rescoped(state, plan.scope, newest)
+    if scoped.trigger_hash != plan.armed_mark:
+        again = replace(rearmed(scoped, plan, now), cancelled=False)
+        if scoped.trigger_hash.rpartition("\n")[2] != plan.db_profile:
+            again = _elsewhere(again, plan, newest)
+        return again, EDITED
+    if plan.enabled and not scoped.enabled:
+        return rearmed(scoped, plan, now), ENABLED
+    steady = replace(scoped, enabled=plan.enabled)
+    return _by_this_clock(steady, plan, now)
+
+
+def rearmed(state: ScheduleState, plan: Schedule, now: datetime) -> ScheduleState:
+    """Return the state of a schedule that counts from now on.
+
+    A one-shot whose time passed meanwhile is missed, and a person decides; one that has fired
+    stays spent until it is given another time.
+    """
+    edited = state.trigger_hash != plan.armed_mark
+    again = replace(
         state,
         armed_at=now,
         trigger_hash=plan.armed_mark,
+        enabled=plan.enabled,
         last_due_at=None,
-        missed_due_at=None,
-        cancelled=False,
-        files_mark=files_mark if isinstance(plan.trigger, Files) else state.files_mark,
+        missed_due_at=None if edited else state.missed_due_at,
         settle_mark=None,
         settle_since=None,
         settle_first=None,
     )
+    if not isinstance(plan.trigger, At):
+        return again
+    if state.last_due_at is not None and not edited:
+        return replace(again, last_due_at=state.last_due_at)
+    due = plan.trigger.instant
+    return again if due > now else replace(again, last_due_at=due, missed_due_at=due)
+
+
+def _by_this_clock(
+    state: ScheduleState, plan: Schedule, now: datetime
+) -> tuple[ScheduleState, str | None]:
+    """Bring back what lies in the future: the clock that wrote it was ahead of this one.
+
+    Due times come again then; those that were fired are known by their unique keys, and the
+    others were never fired.
+    """
+    late = now + TOLERANCE
+    if state.armed_at > late:
+        return rearmed(replace(state, last_due_at=None, missed_due_at=None), plan, now), SET_BACK
+    moments = (state.last_due_at, state.last_change_run_at, state.missed_due_at)
+    if not any(moment is not None and moment > late for moment in moments):
+        return state, None
+    missed = state.missed_due_at
+    return (
+        replace(
+            state,
+            last_due_at=_not_after(state.last_due_at, now),
+            last_change_run_at=_not_after(state.last_change_run_at, now),
+            missed_due_at=None if missed is not None and missed > late else missed,
+        ),
+        SET_BACK,
+    )
+
+
+def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is None else min(moment, now)
 
 
 def _elsewhere(

@@ -18,7 +18,7 @@ from amxwatch.core.prompt import names_known, narrow, request_key
 from amxwatch.core.reply import Answer, ReplyReading, read_reply
 from amxwatch.core.run import Paid
 from amxwatch.flows.evidence import Asked, Batch
-from amxwatch.flows.spending import day_start, limits_of
+from amxwatch.flows.spending import day_start, limits_of, session_budget
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.engine import RunContext
 from amxwatch.ports.ledger import Ledger, Tx
@@ -42,6 +42,8 @@ class Asking:
     answered: int = 0
     failed: int = 0
     held_back: int = 0
+    spent: bool = False
+    """Nothing more was asked because the continuous session has spent its budget."""
     stopped: RunBlockedError | ProviderError | None = None
     problems: list[str] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
@@ -156,9 +158,13 @@ class Asker:
             return True
         if self.context.stopping or self.tally.stopped is not None:
             return False
+        session = await session_budget(self.context.run, self.ledger)
+        if session is not None and session.is_spent and not self.provider.is_free:
+            self.tally.spent = True
+            return False
         verdict = budgets.check(
             await self._spent(),
-            self._limits(),
+            self._limits().narrowed(per_run_usd=session.max_usd if session else None),
             next_cost_known=self.provider.priced,
             is_free=self.provider.is_free,
         )

@@ -174,7 +174,13 @@ async def _fire(
 
 def _position(state: ScheduleState) -> tuple[object, ...]:
     """Return what a firing was decided from."""
-    return (state.watermark, state.files_mark, state.last_run_id, state.paused)
+    return (
+        state.watermark,
+        state.files_mark,
+        state.last_run_id,
+        state.paused,
+        state.cancelled,
+    )
 
 
 def _held_back(tx: Tx, run: Run, why: str, now: datetime) -> Run:

@@ -128,6 +128,18 @@ async def stale_of(source: Source, descriptions: Iterable[Description]) -> tuple
     return _judge(source, wanted, await _lives(source))
 
 
+async def stale_standing(source: Source, catalog: Catalog, words: Words) -> tuple[Stale, ...]:
+    """Return which comments of the newest catalog are stale, whosever they are."""
+    lives = await _lives(source)
+    meant = (
+        each
+        for table in catalog.tables
+        if (table.schema, table.name) in lives.versions
+        for each in words.standing(table)
+    )
+    return _judge(source, meant, lives)
+
+
 async def coverage(
     source: Source, number: SnapshotNumber, scope: Scope, catalog: Catalog
 ) -> tuple[Coverage, tuple[Stale, ...]]:

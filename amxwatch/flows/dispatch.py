@@ -7,35 +7,64 @@ unique key `schedule:due`, a change schedule at most one open run.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from amxwatch.core.run import Run, RunStatus
-from amxwatch.flows.arming import armed
+from amxwatch.core.schedule import ScheduleState
+from amxwatch.flows.arming import FIRST_SEEN, arm
 from amxwatch.flows.cadenced import on_change, on_files
 from amxwatch.flows.clocked import on_clock
 from amxwatch.flows.firing import Dispatched, Firing, blocked
-from amxwatch.ports.ledger import RunFilter
+from amxwatch.ports.ledger import RunFilter, Tx
 from amxwatch.triggers import CatalogChange, Files
 
 
 async def dispatch(firing: Firing, *, files_mark: str | None = None) -> Dispatched:
     """Evaluate one schedule. `files_mark` is the digest that a files trigger compares."""
     plan = firing.schedule
-    state = await armed(firing, files_mark=files_mark)
-    if state is None:
+    arming = await arm(firing, files_mark=files_mark)
+    if arming is None:
         return Dispatched(
             schedule=plan.name, action="wait", skip_reason=f"no snapshot of {plan.db_profile} yet"
         )
+    result = await _evaluated(firing, arming.state, files_mark)
+    return replace(result, armed=None if arming.reason == FIRST_SEEN else arming.reason)
+
+
+async def _evaluated(firing: Firing, state: ScheduleState, files_mark: str | None) -> Dispatched:
+    plan = firing.schedule
     if not plan.enabled or state.paused:
-        return Dispatched(schedule=plan.name, action="paused", status="paused")
+        return Dispatched(
+            schedule=plan.name, action="paused", status="paused", skip_reason=state.skip_reason
+        )
     if state.cancelled:
         return Dispatched(schedule=plan.name, action="cancelled", status="cancelled")
+    if plan.pause_after_failures and state.consecutive_failures >= plan.pause_after_failures:
+        return await _pause(firing, state)
     open_run = await _open_run(firing)
+    if not isinstance(plan.trigger, CatalogChange | Files):
+        return await on_clock(firing, plan.trigger, state, open_run)
     if open_run is not None and open_run.status is RunStatus.BLOCKED:
         return blocked(open_run)
     if isinstance(plan.trigger, CatalogChange):
         return await on_change(firing, plan.trigger, state, open_run)
-    if isinstance(plan.trigger, Files):
-        return await on_files(firing, plan.trigger, state, open_run, files_mark or "")
-    return await on_clock(firing, plan.trigger, state, open_run)
+    return await on_files(firing, plan.trigger, state, open_run, files_mark or "")
+
+
+async def _pause(firing: Firing, state: ScheduleState) -> Dispatched:
+    """Pause a schedule that failed too often in a row; a person resumes it."""
+    count = state.consecutive_failures
+    reason = f"paused after {count} failures in a row; the last: {state.last_error or 'unknown'}"
+
+    def work(tx: Tx) -> None:
+        current = tx.schedules.get(state.name)
+        if current is None or current.paused or current.consecutive_failures < count:
+            return  # another process, or a person, was quicker
+        tx.schedules.put(replace(current, paused=True, skip_reason=reason))
+        tx.events.add("schedule_paused", at=firing.now, schedule=state.name, reason=reason)
+
+    await firing.source.ledger.write(work)
+    return Dispatched(schedule=state.name, action="paused", status="paused", skip_reason=reason)
 
 
 async def _open_run(firing: Firing) -> Run | None:

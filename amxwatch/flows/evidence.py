@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-from pydantic import TypeAdapter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from amxwatch.context.profile import profile as profile_of
 from amxwatch.core.catalog import ObjectRef, ObjectType
@@ -15,8 +13,8 @@ from amxwatch.core.evidence import ColumnStatistics, Surroundings, TableEvidence
 from amxwatch.core.prompt import build, key_of
 from amxwatch.core.selection import TableWork, structure_hash
 from amxwatch.flows.job import Job
-
-_STATISTICS = TypeAdapter(dict[str, ColumnStatistics])
+from amxwatch.flows.memory import STATISTICS, compared
+from amxwatch.flows.origins import Origins
 
 PERSON = "person_comment"
 """Flags a draft over a comment that a person wrote: only an explicit choice may replace it."""
@@ -51,15 +49,28 @@ def count_batches(job: Job, work: TableWork) -> int:
 
 
 async def batches_of(
-    job: Job, around: Surroundings, ours: dict[ObjectRef, set[str]], work: TableWork
+    job: Job,
+    around: Surroundings,
+    origins: Origins,
+    ours: dict[ObjectRef, set[str]],
+    work: TableWork,
 ) -> list[Batch]:
     """Return the requests that draft one table, the table itself in the first of them."""
     statistics = await _statistics(job, work)
-    table = gather(work.table, around, statistics=statistics)
+    deviated = await compared(
+        job.context,
+        job.drafting.ledger,
+        job.drafting.clock,
+        job.plan,
+        table=work.table.ref,
+        statistics=statistics,
+    )
+    derived = await origins.of(work.table)
+    table = gather(work.table, around, statistics=statistics, derived=derived)
     size = job.llm_profile.column_batch_size
     chunks = [work.columns[at : at + size] for at in range(0, len(work.columns), size)] or [()]
     return [
-        _batch(job, table, work, chunk, ours, with_table=work.itself and number == 0)
+        _batch(job, table, work, chunk, ours, deviated, with_table=work.itself and number == 0)
         for number, chunk in enumerate(chunks)
     ]
 
@@ -90,10 +101,10 @@ async def _statistics(job: Job, work: TableWork) -> dict[str, ColumnStatistics]:
             detail=f"{len(sample.rows):,} rows",
             seconds=job.drafting.clock.monotonic() - started,
         )
-        return _STATISTICS.dump_json(profile_of(sample, samples=profile.samples)).decode()
+        return STATISTICS.dump_json(profile_of(sample, samples=profile.samples)).decode()
 
     text = await job.context.remember(f"profile:{job.run.id}:{work.table.ref}", look)
-    return _STATISTICS.validate_json(text)
+    return STATISTICS.validate_json(text)
 
 
 def _batch(
@@ -102,10 +113,11 @@ def _batch(
     work: TableWork,
     names: Sequence[str],
     ours: dict[ObjectRef, set[str]],
+    deviated: Mapping[str, tuple[str, ...]],
     *,
     with_table: bool,
 ) -> Batch:
-    columns = [table.column(name) for name in names]
+    columns = [replace(table.column(name), deviations=deviated.get(name, ())) for name in names]
     profile = job.llm_profile
     request = build(
         table,
@@ -115,13 +127,14 @@ def _batch(
         verbosity=profile.verbosity,
         prompt_detail=profile.prompt_detail,
         instruction=job.instruction,
+        lessons=job.lessons,
         temperature=profile.temperature,
     )
     asked = {
         key_of(column): Asked(
             ref=column.ref,
             object_type=ObjectType.COLUMN,
-            input_hash=structure_hash(work.table, column.ref.column),
+            input_hash=structure_hash(work.table, column.ref.column, column.derived.expression),
             comment=column.comment,
             has_key=column.has_key,
             has_neighbours=bool(table.neighbours),

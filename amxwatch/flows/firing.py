@@ -14,7 +14,10 @@ from amxwatch.settings.schema import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatched:
-    """What one evaluation of one schedule came to. `look_at` is when to evaluate it again."""
+    """What one evaluation of one schedule came to.
+
+    `look_at` is when to evaluate it again; `armed` says why it counts from now on, if it does.
+    """
 
     schedule: str
     action: str
@@ -24,10 +27,11 @@ class Dispatched:
     blocked_category: str | None = None
     recovery_action: str | None = None
     look_at: datetime | None = None
+    armed: str | None = None
 
     def document(self) -> dict[str, object]:
         """Return the fields that `run-due --json` and `daemon --json` print."""
-        return {
+        document: dict[str, object] = {
             "schedule": self.schedule,
             "action": self.action,
             "run_id": self.run_id,
@@ -36,11 +40,18 @@ class Dispatched:
             "blocked_category": self.blocked_category,
             "recovery_action": self.recovery_action,
         }
+        if self.armed is not None:
+            document["armed"] = self.armed
+        return document
+
+
+TRIED_AGAIN = frozenset({RunTrigger.SCHEDULE, RunTrigger.INTAKE, RunTrigger.CONTINUOUS})
+"""Whose runs are tried again by themselves. A change stays pending, and a person sees it fail."""
 
 
 def new_run_id(now: datetime) -> RunId:
     """Return a run id that sorts by time and that two processes do not both make."""
-    return RunId(f"run_{now:%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}")
+    return RunId(f"run_{now:%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(4)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +79,8 @@ class Firing:
             "scope": plan.scope,
             "review_strategy": plan.review_strategy,
             "timeout_seconds": plan.timeout_seconds,
+            "priority": plan.run_priority,
+            "max_retries": plan.max_retries if trigger in TRIED_AGAIN else 0,
             "queued_at": self.now,
             "not_before": self.now,
         }

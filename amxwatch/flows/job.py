@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from amxwatch.core.memory import Lesson
 from amxwatch.core.run import Run
+from amxwatch.flows.memory import learned
 from amxwatch.flows.progress import Progress, ReportProgress, silent
 from amxwatch.flows.source import Source
 from amxwatch.flows.spending import wait_for_the_day
@@ -16,6 +18,9 @@ from amxwatch.ports.engine import RunContext
 from amxwatch.ports.ledger import Ledger
 from amxwatch.ports.provider import Provider
 from amxwatch.settings.schema import DbProfile, LlmProfile, Schedule, Settings
+from amxwatch.triggers.zones import zone
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class Job:
     llm_profile: LlmProfile
     plan: Schedule | None
     instruction: str = ""
+    lessons: tuple[Lesson, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -75,6 +81,7 @@ async def begin(context: RunContext, drafting: Drafting) -> Job:
         llm_profile=llm_profile,
         plan=plan,
         instruction=await _instruction(context, drafting, plan),
+        lessons=await learned(context, drafting.ledger, plan),
     )
 
 
@@ -87,7 +94,12 @@ async def _instruction(context: RunContext, drafting: Drafting, plan: Schedule |
     async def make() -> str:
         state = await drafting.ledger.read(lambda tx: tx.schedules.get(plan.name))
         return (
-            render_input(plan, now=run.queued_at, run_number=(state.runs if state else 0) + 1) or ""
+            render_input(
+                plan,
+                now=run.due_at or run.queued_at,
+                run_number=(state.runs if state else 0) + 1,
+            )
+            or ""
         )
 
     return await context.remember(f"instruction:{run.id}", make)
@@ -96,14 +108,16 @@ async def _instruction(context: RunContext, drafting: Drafting, plan: Schedule |
 def render_input(plan: Schedule, *, now: datetime, run_number: int) -> str | None:
     """Fill in the names of the schedule's `input_template`; None where it has none.
 
-    `{{date}}`, `{{day_of_week}}`, `{{timestamp}}` (seconds since 1970, UTC), `{{run_number}}`.
+    `{{date}}` and `{{day_of_week}}` in the schedule's zone, `{{timestamp}}` (seconds since 1970,
+    UTC), `{{run_number}}`. `now` is the due time where the run has one.
     """
     template = plan.input_template
     if template is None:
         return None
+    local = now.astimezone(zone(plan.timezone))
     values = {
-        "date": f"{now:%Y-%m-%d}",
-        "day_of_week": f"{now:%A}",
+        "date": f"{local:%Y-%m-%d}",
+        "day_of_week": DAYS[local.weekday()],
         "timestamp": str(int(now.timestamp())),
         "run_number": str(run_number),
     }

@@ -23,8 +23,8 @@ NEEDS_ALL = frozenset({ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.KEY_CHAN
 class Moment:
     """One line of a life: a change that a snapshot saw, or what became of a draft.
 
-    `what` is a kind of change, or `accepted`, `edited`, `rejected` or `written`. `ref` is the
-    name of the moment. `author` is known of words: of a comment, whose they were.
+    `what` is a kind of change, or `accepted`, `edited`, `rejected`, `written` or `undone`. `ref`
+    is the name of the moment. `author` is known of words: of a comment, whose they were.
     """
 
     at: datetime
@@ -132,7 +132,7 @@ async def _drafts(source: Source, ref: ObjectRef) -> list[Draft]:
 
 
 def _described(drafts: list[Draft]) -> list[Moment]:
-    """Return the answers to drafts, and the writes."""
+    """Return the answers to drafts, the writes, and what was taken back."""
     found = []
     for draft in drafts:
         if draft.reviewed_at is not None:
@@ -146,6 +146,17 @@ def _described(drafts: list[Draft]) -> list[Moment]:
                     before=draft.base_comment,
                     after=draft.written_text,
                     author=author_of(draft),
+                    draft=draft,
+                )
+            )
+        if draft.undone_at is not None:
+            found.append(
+                Moment(
+                    at=draft.undone_at,
+                    what="undone",
+                    ref=draft.ref,
+                    before=draft.written_text,
+                    after=draft.base_comment,
                     draft=draft,
                 )
             )

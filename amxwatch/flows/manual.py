@@ -26,6 +26,7 @@ async def put(
     schedule: str | None = None,
     trigger_reason: str = "by hand",
     timeout_seconds: float | None = None,
+    priority: int = 0,
 ) -> Run:
     """Queue a run that only `reserved_for` may execute (None: whoever comes first)."""
     now = clock.now()
@@ -44,6 +45,7 @@ async def put(
         queued_at=now,
         not_before=now,
         timeout_seconds=timeout_seconds,
+        priority=priority,
     )
 
     def work(tx: Tx) -> None:

@@ -60,11 +60,19 @@ async def pending(
     kinds: Iterable[ChangeKind] | None,
     end: SnapshotNumber,
 ) -> Pending:
-    """Return what `state`'s schedule has to serve up to snapshot `end`."""
+    """Return what `state`'s schedule has to serve up to snapshot `end`.
+
+    From the oldest snapshot on, where its own was pruned while it was not in the config.
+    """
+    state = replace(
+        state,
+        watermark=await source.kept(state.watermark),
+        scope_since=await source.kept(state.scope_since),
+    )
     counted = frozenset(kinds) if kinds is not None else TRIGGERING
     changes = await _in_scope(source, state, scope, end)
     if ChangeKind.COMMENT_CHANGED in counted:
-        changes = await _without_echo(source, changes)
+        changes = await without_echo(source, changes)
     counting = tuple(change for change in changes if _counts(change, counted))
     return Pending(
         start=state.watermark,
@@ -91,16 +99,16 @@ async def _in_scope(
     # edit on, so that widening a scope makes nothing pending that was there before.
     former = Scope.parse(state.former_scope)
     since_edit = _scoped(await source.changes(state.scope_since, end), new)
-    old_part = [change for change in changes if _touches(former, change)]
-    new_part = [change for change in since_edit if not _touches(former, change)]
+    old_part = [change for change in changes if touches(former, change)]
+    new_part = [change for change in since_edit if not touches(former, change)]
     return tuple(sorted([*old_part, *new_part], key=lambda change: (change.ref, change.kind)))
 
 
 def _scoped(changes: Iterable[Change], scope: Scope) -> tuple[Change, ...]:
-    return tuple(_moved_in(change, scope) for change in changes if _touches(scope, change))
+    return tuple(_moved_in(change, scope) for change in changes if touches(scope, change))
 
 
-def _touches(scope: Scope, change: Change) -> bool:
+def touches(scope: Scope, change: Change) -> bool:
     """A column belongs to its scope; a table's own change to any scope that holds part of it."""
     if change.object_type is ObjectType.COLUMN:
         return scope.covers(change.ref)
@@ -113,12 +121,12 @@ def _moved_in(change: Change, scope: Scope) -> Change:
     """A table that was renamed from outside the scope into it counts as added."""
     if change.kind is not ChangeKind.RENAMED or change.object_type is ObjectType.COLUMN:
         return change
-    if _touches(scope, replace(change, ref=former_ref(change))):
+    if touches(scope, replace(change, ref=former_ref(change))):
         return change
     return replace(change, kind=ChangeKind.ADDED, before=None, after=None, confidence=None)
 
 
-async def _without_echo(source: Source, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+async def without_echo(source: Source, changes: tuple[Change, ...]) -> tuple[Change, ...]:
     """Drop the comments that we wrote ourselves: our own echo is not news."""
     if not any(change.kind is ChangeKind.COMMENT_CHANGED for change in changes):
         return changes

@@ -51,6 +51,9 @@ class Pruned:
     kept_from: SnapshotNumber | None
     pruned: int
     held_back_by: tuple[Hold, ...]
+    passed: tuple[Hold, ...]
+    """Schedules that are not in the config any more: one that comes back finds its snapshot gone,
+    and goes on from the oldest."""
     bytes_before: int
     bytes_after: int
 
@@ -61,6 +64,7 @@ class _Plan:
     """The oldest one that stays."""
     pruned: int
     holds: tuple[Hold, ...]
+    passed: tuple[Hold, ...]
 
 
 async def prune(
@@ -69,8 +73,8 @@ async def prune(
     """Forget the snapshots that nobody needs to know how things stood up to `keep` ago.
 
     Kept are the one that stood then and all later ones; never the newest is forgotten, nor one
-    that a schedule's watermark, an open run or an open draft starts from. `owners` tells each
-    schedule's db profile. Raises: StoreError.
+    that a schedule's watermark, an open run or an open draft starts from. `owners` tells the db
+    profile of each schedule of the config. Raises: StoreError.
     """
     since = source.clock.now() - keep
     await source.catch_up()
@@ -92,6 +96,7 @@ async def prune(
         kept_from=plan.kept.number if plan else None,
         pruned=plan.pruned if plan else 0,
         held_back_by=plan.holds if plan else (),
+        passed=plan.passed if plan else (),
         bytes_before=before,
         bytes_after=await _size(source),
     )
@@ -111,14 +116,16 @@ def _planned(tx: Tx, profile: str, since: datetime, owners: Mapping[str, str]) -
         kept=kept,
         pruned=sum(1 for record in records if record.number < kept.number),
         holds=holds,
+        passed=tuple(
+            sorted(hold for hold in _vanished(tx, profile, owners) if hold.snapshot < kept.number)
+        ),
     )
 
 
 def _holds(tx: Tx, profile: str, owners: Mapping[str, str]) -> Iterable[Hold]:
     """Yield who needs which snapshot, the newest ones too."""
     for state in tx.schedules.list():
-        # One that is no longer in the config may come back, and then goes on from there.
-        is_ours = owners.get(state.name, profile) == profile
+        is_ours = owners.get(state.name) == profile
         if is_ours and not state.cancelled and state.watermark is not None:
             yield Hold(kind="schedule", name=state.name, snapshot=state.watermark)
     for run in tx.runs.list(RunFilter(statuses=OPEN, db_profile=profile, limit=ALL_RUNS)):
@@ -133,6 +140,17 @@ def _holds(tx: Tx, profile: str, owners: Mapping[str, str]) -> Iterable[Hold]:
             number = made_from[draft.run_id]
             if number is not None:
                 yield Hold(kind="draft", name=str(draft.id), snapshot=number)
+
+
+def _vanished(tx: Tx, profile: str, owners: Mapping[str, str]) -> Iterable[Hold]:
+    """Yield the watermarks of schedules that left the config, as far as they may be of ours."""
+    for state in tx.schedules.list():
+        if state.name in owners or state.cancelled or state.watermark is None:
+            continue
+        # Only its runs know what it was a schedule of.
+        last = tx.runs.list(RunFilter(schedule=state.name, limit=1))
+        if not last or last[0].db_profile == profile:
+            yield Hold(kind="schedule", name=state.name, snapshot=state.watermark)
 
 
 async def _compact(source: Source, plan: _Plan, since: datetime, owners: Mapping[str, str]) -> bool:
@@ -154,7 +172,7 @@ async def _compact(source: Source, plan: _Plan, since: datetime, owners: Mapping
     def work(tx: Tx) -> bool:
         if _planned(tx, profile, since, owners) != plan:
             return False
-        tx.snapshots.compact(profile, kept.number, whole)
+        tx.keeping.compact(profile, kept.number, whole)
         tx.events.add(
             "snapshots_pruned",
             at=source.clock.now(),
@@ -168,5 +186,5 @@ async def _compact(source: Source, plan: _Plan, since: datetime, owners: Mapping
 
 
 async def _size(source: Source) -> int:
-    log = await source.ledger.read(lambda tx: tx.snapshots.size(source.profile))
+    log = await source.ledger.read(lambda tx: tx.keeping.size(source.profile))
     return log + await source.snapshots.size()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.run import Run, RunStatus, RunTrigger
 from amxwatch.core.schedule import ScheduleState
+from amxwatch.flows.intake_planning import follow
 from amxwatch.ports.ledger import Tx
 
 
@@ -15,6 +16,7 @@ def settled(tx: Tx, run: Run) -> None:
 
     Only a completed run moves the watermark.
     """
+    follow(tx, run)
     if run.schedule is None or run.is_open:
         return
     state = tx.schedules.get(run.schedule)

@@ -135,7 +135,7 @@ class Source:
     ) -> SnapshotNumber | None:
         held = await self.snapshots.latest()
         newest, oldest = await self.ledger.read(
-            lambda tx: (tx.snapshots.latest(self.profile), tx.snapshots.oldest(self.profile))
+            lambda tx: (tx.snapshots.latest(self.profile), tx.keeping.oldest(self.profile))
         )
         if held is None and newest is not None and newest.number > 1 and not is_told:
             await self._note_rebuilt("the cache file was gone")
@@ -170,6 +170,13 @@ class Source:
         await self.snapshots.replay(log)
         if damage is not None:
             raise damage
+
+    async def kept(self, number: SnapshotNumber | None) -> SnapshotNumber | None:
+        """Return a snapshot's number, or the oldest one's where it was pruned."""
+        if number is None:
+            return None
+        oldest = await self.ledger.read(lambda tx: tx.keeping.oldest(self.profile))
+        return max(number, oldest) if oldest is not None else number
 
     async def moved(self, start: SnapshotNumber | None, end: SnapshotNumber) -> Moved:
         """Return what differs between two snapshots, whole versions."""

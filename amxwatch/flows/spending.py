@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from amxwatch.core import budget as budgets
-from amxwatch.core.errors import RunReleasedError
+from amxwatch.core.continuous import session_of
+from amxwatch.core.errors import NotFoundError, RunReleasedError
 from amxwatch.core.run import Run
 from amxwatch.ports.clock import Clock
-from amxwatch.ports.ledger import Ledger
+from amxwatch.ports.ledger import Ledger, Tx
 from amxwatch.ports.provider import Provider
 from amxwatch.settings.schema import Budget, Schedule
 
@@ -31,6 +33,36 @@ def day_start(now: datetime, timezone: str) -> datetime:
     """Return when the day of `now` began in a zone."""
     local = now.astimezone(ZoneInfo(timezone))
     return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionBudget:
+    """What the runs of a continuous session may cost together, and have cost."""
+
+    max_usd: Decimal
+    spent: Decimal
+
+    @property
+    def is_spent(self) -> bool:
+        return self.spent >= self.max_usd
+
+
+async def session_budget(run: Run, ledger: Ledger) -> SessionBudget | None:
+    """Return the budget of the session that put a run; None where there is none."""
+    session_id = session_of(run)
+    if session_id is None:
+        return None
+
+    def read(tx: Tx) -> SessionBudget | None:
+        try:
+            session = tx.sessions.get(session_id)
+        except NotFoundError:
+            return None
+        if session.max_usd is None:
+            return None
+        return SessionBudget(max_usd=session.max_usd, spent=tx.sessions.spent(session))
+
+    return await ledger.read(read)
 
 
 async def wait_for_the_day(

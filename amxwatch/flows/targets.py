@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
+import anyio.to_thread
+
+from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber, Table
 from amxwatch.core.coverage import Author
 from amxwatch.core.draft import DraftStatus
-from amxwatch.core.errors import DatabaseUnavailableError, NotFoundError, ScopeError
-from amxwatch.core.run import Run, RunTrigger
+from amxwatch.core.errors import NotFoundError, ScopeError
+from amxwatch.core.run import Run, RunId, RunTrigger
 from amxwatch.core.scope import Scope
 from amxwatch.core.selection import (
     Carry,
@@ -102,7 +104,7 @@ async def fix_end(context: RunContext, source: Source) -> SnapshotNumber:
     else:
         found = await look(source, exact=True)
         if found.error is not None:
-            raise DatabaseUnavailableError(found.error)
+            raise found.fault()
         number = found.snapshot
     if number is None:
         raise NotFoundError(f"there is no snapshot of {source.profile} to work on")
@@ -126,7 +128,13 @@ async def choose(
             raise ScopeError(f"{source.profile}: {'; '.join(missing)}")
         work = await _undescribed(source, catalog, scope)
         objects = len(objects_in_scope(catalog, scope))
-    return await _without_known(source, catalog, work, objects, run)
+    return await _without_known(source, catalog, work, objects, run.id)
+
+
+async def workable(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
+    """Return what a run over this scope would draft now; it need not all exist."""
+    work = await _undescribed(source, catalog, scope)
+    return (await _without_known(source, catalog, work, 0, None)).work
 
 
 async def _changed(
@@ -183,30 +191,62 @@ async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[
 
 def hashes_of(catalog: Catalog, refs: Iterable[ObjectRef]) -> dict[ObjectRef, str]:
     """Return what each object is, as a hash; objects that are gone are absent."""
-    wanted = set(refs)
-    owners = {ref.owner for ref in wanted}
     return {
         ref: structure_hash(table, ref.column or None)
-        for table in catalog.tables
-        if table.ref in owners
-        for ref in (table.ref, *(table.column_ref(column.name) for column in table.columns))
-        if ref in wanted
+        for ref, table in _named(catalog, frozenset(refs))
     }
 
 
+def inputs_of(
+    catalog: Catalog, refs: Iterable[ObjectRef], dialect: str
+) -> dict[ObjectRef, frozenset[str]]:
+    """Return the hashes that a draft of each object may have of its input.
+
+    A column that a view computes has two: drafts from before the expression was a part of it
+    have the one without. Blocks: views are parsed.
+    """
+    found = {}
+    for ref, table in _named(catalog, frozenset(refs)):
+        both = (None, _expressions(table, dialect).get(ref.column))
+        found[ref] = frozenset(structure_hash(table, ref.column or None, each) for each in both)
+    return found
+
+
+def _named(catalog: Catalog, refs: frozenset[ObjectRef]) -> Iterator[tuple[ObjectRef, Table]]:
+    """Yield the objects that stand, each with its table."""
+    owners = {ref.owner for ref in refs}
+    for table in catalog.tables:
+        if table.ref in owners:
+            every = (table.ref, *(table.column_ref(column.name) for column in table.columns))
+            yield from ((ref, table) for ref in every if ref in refs)
+
+
+def _expressions(table: Table, dialect: str) -> Mapping[str, str]:
+    if not table.definition:
+        return {}
+    from amxwatch.context.expressions import expressions_of
+
+    return expressions_of(table, dialect)
+
+
 async def _without_known(
-    source: Source, catalog: Catalog, work: tuple[TableWork, ...], objects: int, run: Run
+    source: Source,
+    catalog: Catalog,
+    work: tuple[TableWork, ...],
+    objects: int,
+    run_id: RunId | None,
 ) -> Targets:
     """Leave out what waits for review, or was rejected, with the very same input."""
     refs = [ref for one in work for ref in one.refs]
-    hashes = hashes_of(catalog, refs)
+    dialect = source.database.capabilities.dialect
+    hashes = await anyio.to_thread.run_sync(inputs_of, catalog, refs, dialect)
 
     def held(tx: Tx) -> set[ObjectRef]:
         drafts = tx.drafts.list(DraftFilter(statuses=KNOWN, db_profile=source.profile))
         return {
             draft.ref
             for draft in drafts
-            if hashes.get(draft.ref) == draft.input_hash and draft.run_id != run.id
+            if draft.input_hash in hashes.get(draft.ref, ()) and draft.run_id != run_id
         }
 
     known = await source.ledger.read(held) if refs else set()

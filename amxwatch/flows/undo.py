@@ -61,6 +61,8 @@ async def _unwrite(source: Source, row: Planned, tally: Tally) -> str:
     except DatabaseError as error:
         tally.failed.append({"object": name, "error": str(error)})
         return f"failed: {error}"
-    await move(source, replace(row, found=found), DraftEvent.UNDO, "comment_undone")
+    now = source.clock.now()
+    undone = replace(row, found=found)
+    await move(source, undone, DraftEvent.UNDO, "comment_undone", undone_at=now)
     tally.written += 1
     return "ok"

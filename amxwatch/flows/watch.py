@@ -11,7 +11,13 @@ from datetime import datetime, timedelta
 from amxwatch.core.catalog import Catalog, ObjectId, ObjectRef, SnapshotNumber, SourceProblem
 from amxwatch.core.change import Change, ChangeKind, Delta, Moved, Patch, former_ref
 from amxwatch.core.draft import TRANSITIONS, DraftEvent, DraftStatus
-from amxwatch.core.errors import DatabaseError, HeldError, StoreBusyError
+from amxwatch.core.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    HeldError,
+    LoginRefusedError,
+    StoreBusyError,
+)
 from amxwatch.core.retry import CAP, backoff
 from amxwatch.core.scope import filter_catalog, filter_patch
 from amxwatch.core.sight import Unseen, elsewhere, keep_unseen, unseen_now
@@ -29,13 +35,22 @@ WITHDRAWABLE = frozenset(status for status, event in TRANSITIONS if event is Dra
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one look found. `error` is set when the source could not be read, or is held."""
+    """What one look found. `error` is set when the source could not be read, or is held.
+
+    `login_refused` says that it is the user or the password that was turned down.
+    """
 
     profile: str
     snapshot: SnapshotNumber | None
     changes: tuple[Change, ...] = ()
     read: bool = False
     error: str | None = None
+    login_refused: bool = False
+
+    def fault(self) -> DatabaseUnavailableError:
+        """Return `error` as what a caller that needs the source raises."""
+        kind = LoginRefusedError if self.login_refused else DatabaseUnavailableError
+        return kind(self.error or f"{self.profile} cannot be read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +101,12 @@ async def _look(source: Source, *, exact: bool, accept: bool) -> Look:
         taken = await _take(source, gate, state, accept=accept)
     except DatabaseError as error:
         await _note_failure(source, state, error, now)
-        return Look(profile=source.profile, snapshot=await _number(source), error=str(error))
+        return Look(
+            profile=source.profile,
+            snapshot=await _number(source),
+            error=str(error),
+            login_refused=isinstance(error, LoginRefusedError),
+        )
     await _note_success(source, state, taken, now)
     return Look(profile=source.profile, snapshot=taken.number, changes=taken.changes, read=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from amxwatch.core.errors import DatabaseUnavailableError
 from amxwatch.core.run import Outcome, RunKind
 from amxwatch.flows.analyze import analyze
 from amxwatch.flows.job import Drafting
@@ -21,7 +20,7 @@ async def refresh(context: RunContext, drafting: Drafting) -> Outcome:
     """Take a snapshot whatever the gate says. Raises: DatabaseUnavailableError."""
     found = await look(drafting.source(context.run.db_profile), exact=True)
     if found.error is not None:
-        raise DatabaseUnavailableError(found.error)
+        raise found.fault()
     changes = len(found.changes)
     return Outcome(
         summary=f"snapshot {found.snapshot}: {changes} change{'' if changes == 1 else 's'}",

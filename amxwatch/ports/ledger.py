@@ -6,6 +6,7 @@ is written in one such function. The tables are small ports of at most six metho
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +19,13 @@ from amxwatch.core.event import Event
 from amxwatch.core.run import Paid, Run, RunEvent, RunId, RunStatus, Slots
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.core.sight import Unseen
+from amxwatch.ports.alerts import Alerts, Outbox
+from amxwatch.ports.history import History
+from amxwatch.ports.housekeeping import Housekeeping
+from amxwatch.ports.intake import GitRefs, Intake
+from amxwatch.ports.memory import Memory
+from amxwatch.ports.news import News
+from amxwatch.ports.sessions import Sessions
 
 T = TypeVar("T")
 
@@ -174,9 +182,18 @@ class Schedules(Protocol):
     """Runtime state, by name."""
 
     def get(self, name: str) -> ScheduleState | None: ...
-    def put(self, state: ScheduleState) -> None: ...
+    def some(self, names: Iterable[str]) -> dict[str, ScheduleState]:
+        """Return the states of these names, as far as there are any, in one look."""
+
+    def put(self, *states: ScheduleState) -> None: ...
     def drop(self, name: str) -> None: ...
     def list(self) -> list[ScheduleState]: ...
+    def moved(self, since: int) -> tuple[int, builtins.list[str]]:
+        """Return the number of the last change, and the names put after change `since`.
+
+        Costs what moved, not what exists. The number never comes back, whatever is dropped;
+        0 is before the first. A dropped name is not told: the config tells that.
+        """
 
 
 class Snapshots(Protocol):
@@ -210,6 +227,10 @@ class Snapshots(Protocol):
         The first one of all is whole where earlier ones were pruned.
         Raises: DeltaDamagedError where the iteration comes to one that cannot be read.
         """
+
+
+class SnapshotKeeping(Protocol):
+    """How far back the log of snapshots goes, and what it takes."""
 
     def oldest(self, profile: str) -> SnapshotNumber | None: ...
 
@@ -317,6 +338,9 @@ class Installation(Protocol):
     def spent_since(self, moment: datetime) -> str:
         """Return the known cost in USD of all requests since then, as a decimal."""
 
+    def tell_once(self, hint: str) -> bool:
+        """Say whether this hint was never told in this install, and remember that it now is."""
+
 
 class Tx(Protocol):
     """One transaction. Not to be kept after the function that got it returns."""
@@ -330,6 +354,8 @@ class Tx(Protocol):
     @property
     def snapshots(self) -> Snapshots: ...
     @property
+    def keeping(self) -> SnapshotKeeping: ...
+    @property
     def objects(self) -> Objects: ...
     @property
     def drafts(self) -> Drafts: ...
@@ -338,7 +364,25 @@ class Tx(Protocol):
     @property
     def sources(self) -> Sources: ...
     @property
+    def intake(self) -> Intake: ...
+    @property
+    def git_refs(self) -> GitRefs: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def alerts(self) -> Alerts: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def memory(self) -> Memory: ...
+    @property
+    def news(self) -> News: ...
+    @property
     def installation(self) -> Installation: ...
+    @property
+    def housekeeping(self) -> Housekeeping: ...
 
 
 class Ledger(Protocol):

@@ -11,13 +11,30 @@ from amxwatch.core.change import Delta, Moved, Patch
 from amxwatch.core.life import Lives
 
 
-class Snapshots(Protocol):
-    """One db profile's cache. Each call opens the file, does one thing, and closes it.
+class SnapshotPast(Protocol):
+    """What stood when, and what moved in between."""
 
-    `latest` is the newest number that the cache holds. Calls wait for other processes up to a
-    bound, then raise StoreBusyError. A damaged file raises CacheBrokenError from every call but
-    `discard`; the caller then replays the ledger's log. A lost file is an empty cache.
-    """
+    async def moved(self, start: SnapshotNumber | None, end: SnapshotNumber) -> Moved:
+        """Return every object whose version differs between two snapshots, whole.
+
+        `start` None is the empty catalog. What moved only at a baseline is left out.
+        """
+
+    async def as_of(self, number: SnapshotNumber) -> Catalog:
+        """Return the whole catalog as it stood."""
+
+    async def history(self, ref: ObjectRef) -> list[tuple[SnapshotNumber, Moved]]:
+        """Return each snapshot in which the object (or its table) moved, oldest first."""
+
+    async def lives(self) -> Lives:
+        """Return every version of each table that moved after it came, baselines included.
+
+        Costs what ever moved, not what the catalog holds.
+        """
+
+
+class SnapshotIntake(Protocol):
+    """How what was read, or what the ledger has logged, comes in."""
 
     async def latest(self) -> SnapshotNumber | None: ...
 
@@ -41,28 +58,14 @@ class Snapshots(Protocol):
         Raises: CacheBrokenError where a number is missing in between, or was pruned.
         """
 
+
+class SnapshotKeeping(Protocol):
+    """The cache as a thing on the disk."""
+
     async def forget(self, oldest: SnapshotNumber) -> None:
         """Drop what ended before a snapshot, and give its room back.
 
         Costs next to nothing where there is nothing to drop.
-        """
-
-    async def moved(self, start: SnapshotNumber | None, end: SnapshotNumber) -> Moved:
-        """Return every object whose version differs between two snapshots, whole.
-
-        `start` None is the empty catalog. What moved only at a baseline is left out.
-        """
-
-    async def as_of(self, number: SnapshotNumber) -> Catalog:
-        """Return the whole catalog as it stood."""
-
-    async def history(self, ref: ObjectRef) -> list[tuple[SnapshotNumber, Moved]]:
-        """Return each snapshot in which the object (or its table) moved, oldest first."""
-
-    async def lives(self) -> Lives:
-        """Return every version of each table that moved after it came, baselines included.
-
-        Costs what ever moved, not what the catalog holds.
         """
 
     async def size(self) -> int:
@@ -74,3 +77,12 @@ class Snapshots(Protocol):
         What the last CacheBrokenError told of is moved aside where it is damaged or another
         program's, and its new place returned; it stays where another process mended it since.
         """
+
+
+class Snapshots(SnapshotPast, SnapshotIntake, SnapshotKeeping, Protocol):
+    """One db profile's cache. Each call opens the file, does one thing, and closes it.
+
+    `latest` is the newest number that the cache holds. Calls wait for other processes up to a
+    bound, then raise StoreBusyError. A damaged file raises CacheBrokenError from every call but
+    `discard`; the caller then replays the ledger's log. A lost file is an empty cache.
+    """

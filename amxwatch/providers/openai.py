@@ -11,7 +11,12 @@ import anyio
 import httpx
 
 from amxwatch.core.completion import Completion, CompletionRequest
-from amxwatch.core.errors import ProviderRefusedError, ProviderUnavailableError, UsageError
+from amxwatch.core.errors import (
+    KeyRefusedError,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    UsageError,
+)
 from amxwatch.core.retry import backoff
 from amxwatch.ports.clock import Clock
 from amxwatch.providers import ProviderSpec
@@ -135,7 +140,8 @@ class OpenAIProvider:
             tries.dialect = looser
             return
         if failure.fault is Fault.FINAL:
-            raise ProviderRefusedError(self._said(failure))
+            kind = KeyRefusedError if failure.status in (401, 403) else ProviderRefusedError
+            raise kind(self._said(failure))
         tries.failures += 1
         if failure.status == 500 and tries.failures >= 2 and not self._is_proven:
             # Some servers (llama.cpp among them) answer 500 to a schema that they cannot use.

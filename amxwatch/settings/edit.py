@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,39 @@ def set_schedule_value(config_dir: Path, loaded: Loaded, name: str, key: str, va
     return path
 
 
+def set_schedule_values(
+    config_dir: Path, loaded: Loaded, name: str, changes: Mapping[str, Any]
+) -> Path:
+    """Set several keys of a schedule at once, as `set_schedule_value` does one.
+
+    What holds only together is checked together, and written whole or not at all.
+    """
+    path = _file_of(config_dir, loaded, name)
+    edits = [(("schedules", name, *key.split(".")), value) for key, value in changes.items()]
+    _edit(config_dir, path, edits)
+    return path
+
+
+def rewrite_file(config_dir: Path, path: Path, before: bytes, text: str) -> None:
+    """Put a person's new text in the place of the bytes that they began from.
+
+    Raises: ConfigError where the config would not hold; StoreBusyError where somebody else
+    saved the file meanwhile. Then nothing is written.
+    """
+    after = as_bytes(text, before)
+    with edit_lock(Folder(path=config_dir)):
+        load(config_dir, instead={path: after})
+        if _bytes(path) != before:
+            raise StoreBusyError(f"{path} was saved by somebody else meanwhile; edit it again")
+        replace_file(path, after)
+
+
+def as_bytes(text: str, before: bytes) -> bytes:
+    """Return a text with the line ends and the mark that the file has."""
+    mark = BOM if before.startswith(BOM.encode()) else ""
+    return (mark + _with_line_ends(text, before.decode(errors="replace"))).encode()
+
+
 def _file_of(config_dir: Path, loaded: Loaded, name: str) -> Path:
     try:
         return loaded.schedule_files[name]
@@ -101,14 +134,17 @@ def _file_of(config_dir: Path, loaded: Loaded, name: str) -> Path:
 
 
 def edit_file(config_dir: Path, path: Path, keys: Keys, value: Any) -> None:
-    """Set a key in a person's file, or take it out (None), and keep everything else as it is.
+    """Set a key in a person's file, or take it out (None), and keep everything else as it is."""
+    _edit(config_dir, path, [(keys, value)])
 
-    Read, edit, check, replace, under a lock; begun again when the file is saved meanwhile.
-    """
+
+def _edit(config_dir: Path, path: Path, edits: Sequence[tuple[Keys, Any]]) -> None:
+    """Read, edit, check, replace, under a lock; begun again when the file is saved meanwhile."""
     with edit_lock(Folder(path=config_dir)):
         for _ in range(TRIES):
-            before = _bytes(path)
-            after = _edited(config_dir, path, before, keys, value)
+            before = after = _bytes(path)
+            for keys, value in edits:
+                after = edited(config_dir, path, after, keys, value)
             load(config_dir, instead={path: after})
             if _bytes(path) == before:
                 replace_file(path, after)
@@ -125,7 +161,7 @@ def _bytes(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _edited(config_dir: Path, path: Path, before: bytes, keys: Keys, value: Any) -> bytes:
+def edited(config_dir: Path, path: Path, before: bytes, keys: Keys, value: Any) -> bytes:
     """Return the file with the edit, proven to differ from the old one in nothing else."""
     document = parse(SourceFile(path=path, name=_relative(path, config_dir), data=before))
     text, expected = document.text, document.table

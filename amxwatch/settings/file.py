@@ -14,7 +14,7 @@ from amxwatch.core.errors import ConfigError, ConfigProblem
 from amxwatch.settings.document import Document, dotted, parse, shown, value_at
 from amxwatch.settings.folder import Folder
 from amxwatch.settings.schema import Settings
-from amxwatch.settings.source import SourceFile, digest, read_sources
+from amxwatch.settings.source import SourceFile, digest, is_large, read_sources
 from amxwatch.settings.unbuilt import unheeded
 
 MAX_PROBLEMS = 25
@@ -26,7 +26,7 @@ class Loaded:
     """A config that holds. `warnings` tell what has no effect yet, with file and line.
 
     `digest` moves with any byte of any file. `schedule_files` says which file each schedule
-    stands in.
+    stands in; `files` names the folder instead where there are very many drop-ins.
     """
 
     settings: Settings
@@ -56,7 +56,15 @@ def load(config_dir: Path, *, instead: Mapping[Path, bytes | None] | None = None
     `instead` shows files as they would be after an edit. Raises: ConfigError, with every
     mistake.
     """
-    return examine(config_dir, read_sources(Folder(path=config_dir), instead))
+    folder = Folder(path=config_dir)
+    if is_large(folder):
+        # Imported late: few have so many.
+        from amxwatch.settings.large import load_large
+
+        loaded = load_large(folder, instead)
+        if loaded is not None:
+            return loaded
+    return examine(config_dir, read_sources(folder, instead))
 
 
 def examine(config_dir: Path, sources: tuple[SourceFile, ...]) -> Loaded:
@@ -69,9 +77,9 @@ def examine(config_dir: Path, sources: tuple[SourceFile, ...]) -> Loaded:
         from amxwatch.settings.mistake import problems
 
         told = islice(problems(error, merged.tree, merged.document), MAX_PROBLEMS)
-        raise _refused(list(told), error.error_count()) from None
+        raise refused(list(told), error.error_count()) from None
     except RecursionError:
-        raise _refused([_whole("too deep a nesting", "fewer levels")]) from None
+        raise refused([_whole("too deep a nesting", "fewer levels")]) from None
     return Loaded(
         settings=settings,
         warnings=tuple(_warnings(merged)),
@@ -94,7 +102,7 @@ def _documents(config_dir: Path, sources: tuple[SourceFile, ...]) -> list[Docume
         except ConfigError as error:
             wrong += error.problems
     if wrong:
-        raise _refused(wrong)
+        raise refused(wrong)
     return found
 
 
@@ -120,7 +128,7 @@ def _merge(documents: list[Document]) -> Merged:
         merged[name] = document.table["schedules"][name]
         origins[name] = document
     if wrong:
-        raise _refused(wrong)
+        raise refused(wrong)
     if merged:
         tree["schedules"] = merged
     return Merged(tree, main, origins)
@@ -175,7 +183,7 @@ def _whole(found: str, allowed: str) -> ConfigProblem:
     return ConfigProblem(file="amxwatch.toml", line=0, key="", found=found, allowed=allowed)
 
 
-def _refused(wrong: list[ConfigProblem], count: int = 0) -> ConfigError:
+def refused(wrong: list[ConfigProblem], count: int = 0) -> ConfigError:
     """Return the error for these mistakes, in the order of files and lines.
 
     `count` is how many there are in all, where `wrong` does not hold every one.

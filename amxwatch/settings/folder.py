@@ -50,6 +50,16 @@ class Folder:
         return self.logs / "daemon.log"
 
     @property
+    def service_env(self) -> Path:
+        """What the daemon gets as its environment where systemd starts it."""
+        return self.path / "service.env"
+
+    @property
+    def shelf(self) -> Path:
+        """What was read of the drop-ins where there are very many; made anew when it is gone."""
+        return self.path / ".plans.db"
+
+    @property
     def exports(self) -> Path:
         return self.path / "exports"
 
@@ -125,14 +135,21 @@ def _own(path: Path) -> None:
 def service_label(path: Path) -> str:
     """Return the name of this install's OS service, after the folder's own name.
 
-    ~/.amxwatch is `com.amxwatch.daemon`, ~/.amxwatch-dev `com.amxwatch-dev.daemon`. A folder
-    elsewhere than in the home folder gets a hash of its place, so that two never meet.
+    ~/.amxwatch is `com.amxwatch.daemon`, ~/.amxwatch-dev `com.amxwatch-dev.daemon`. Any other
+    folder (elsewhere, without the dot, or of a name that is no safe file name) gets a hash of its
+    whole path as a part of its own, so that no two installs share a service:
+    /srv/a/.amxwatch is `com.amxwatch.HASH.daemon`.
     """
-    name = path.name.lstrip(".")
-    plain = slug(name)
-    if path.parent == Path.home():
-        return f"com.{plain}.daemon"
-    return f"com.{plain}-{_short_hash(str(path))}.daemon"
+    home, parent, name = Path.home(), path.parent, path.name
+    if name[:1] == "." and SAFE_NAME.fullmatch(name[1:]) and _is_same(parent, home):
+        return f"com.{name[1:]}.daemon"
+    plain = re.sub("[^a-z0-9_]+", "-", name.lower()).strip("-_")[:40]
+    whole = os.path.join(os.path.realpath(parent), name)  # noqa: PTH118  # no other form of it
+    return f"com.{plain or 'x'}.{_short_hash(whole)}.daemon"
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def slug(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,8 +74,8 @@ def problems(
 def _path(loc: tuple[str | int, ...], kind: str, tree: dict[str, Any]) -> Path:
     """Return the key path in the file: without pydantic's own marks, as far as it exists."""
     parts = list(loc)
-    if parts[0:1] == ["schedules"] and parts[2:3] == ["trigger"]:
-        del parts[3:4]
+    if parts[2:3] == ["trigger"] or parts[0:2] == ["alerts", "targets"]:
+        del parts[3:4]  # which of several models it was read as
     node: Any = tree
     path: list[str | int] = []
     for part in parts:
@@ -108,6 +109,8 @@ def _found(path: Path, kind: str, tree: dict[str, Any], *, whole: bool) -> str:
 
 
 def _is_secret(path: Path) -> bool:
+    if path[0:2] == ("alerts", "targets") and path[-1] == "url":
+        return True  # the path of a webhook's address often is its key
     return any(word in str(path[-1]).lower() for word in SECRET_WORDS) if path else False
 
 
@@ -208,7 +211,9 @@ def _words(hint: Hint) -> str:
     if origin is Literal:
         return f"one of: {', '.join(str(choice) for choice in get_args(annotation))}"
     if origin in (tuple, list):
-        return f"a list, each item {_words(Hint(get_args(annotation)[0]))}"
+        return f"a list{_range(bare.limits)}, each item {_words(Hint(get_args(annotation)[0]))}"
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return f"one of: {', '.join(choice.value for choice in annotation)}"
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return "a table"
     if origin in (Union, types.UnionType):

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 
 from amxwatch.core.errors import ConfigError, ConfigProblem
 from amxwatch.ports.clock import Clock
-from amxwatch.settings.file import Loaded, examine
+from amxwatch.settings.file import Loaded, examine, load
 from amxwatch.settings.folder import Folder
+from amxwatch.settings.plans import Plans
 from amxwatch.settings.schema import Settings
-from amxwatch.settings.secrets import NOT_STORED, is_plain
-from amxwatch.settings.source import SourceFile, digest, read_sources
+from amxwatch.settings.secrets import NOT_STORED, is_plain, is_reference
+from amxwatch.settings.source import SourceFile, digest, is_large, read_sources
 
 FRESH_SECONDS = 2.0
 """After files moved, contents are compared for this long: stat alone may miss a second edit
@@ -26,6 +27,9 @@ within one tick of the file system's clock."""
 
 SETTLE_SECONDS = 0.1
 """How long a file that looks half-written must stand still before it is believed."""
+
+GLANCED = 250
+"""For each so many files a look is left out."""
 
 Stamp = tuple[tuple[str, int, int, int, int], ...]
 
@@ -46,6 +50,8 @@ class Reloader:
         self._stamp: Stamp | None = None
         self._stamp_since = 0.0
         self._doubtful: tuple[str, float] | None = None
+        self._glanced: Stamp = ()
+        self._skipped = 0
 
     @property
     def is_settling(self) -> bool:
@@ -62,6 +68,8 @@ class Reloader:
         Each content is told once. A file that vanished, is empty or ends without a line break
         may be half-written: it is told once it has stood still for SETTLE_SECONDS.
         """
+        if await anyio.to_thread.run_sync(is_large, self._folder):
+            return await anyio.to_thread.run_sync(self._check_large)
         sources = await anyio.to_thread.run_sync(self._read)
         if sources is None:
             return None
@@ -83,14 +91,46 @@ class Reloader:
             return error
         return self.current
 
+    def _check_large(self) -> Loaded | ConfigError | None:
+        """Check only the files that moved, of very many. What looks half-written has to stand."""
+        if not self._may_have_moved():
+            return None
+        try:
+            found: Loaded | ConfigError = load(self._folder.path)
+        except ConfigError as error:
+            found = error
+        seen = found.digest if isinstance(found, Loaded) else str(found.problems)
+        if seen == self._told:
+            self._doubtful = None
+            return None
+        if isinstance(found, ConfigError) and not self._stood_still(seen):
+            return None
+        self._doubtful, self._told, self._known = None, seen, None
+        if isinstance(found, Loaded):
+            self.current = found
+        return found
+
     def _read(self) -> tuple[SourceFile, ...] | None:
         """Read the files, or return None where stat says that nothing can have moved."""
+        return read_sources(self._folder) if self._may_have_moved() else None
+
+    def _may_have_moved(self) -> bool:
         stamp, now = self.stamp(), self._clock.monotonic()
         if stamp != self._stamp:
             self._stamp, self._stamp_since = stamp, now
-        elif now - self._stamp_since > FRESH_SECONDS and self._doubtful is None:
-            return None
-        return read_sources(self._folder)
+            return True
+        return now - self._stamp_since <= FRESH_SECONDS or self._doubtful is not None
+
+    def glance(self) -> Stamp:
+        """Return the stamp for a look twice a second; of very many files it is taken less often.
+
+        Events tell at once what moved; this finds what they did not tell.
+        """
+        if self._skipped < len(self._glanced) // GLANCED:
+            self._skipped += 1
+        else:
+            self._skipped, self._glanced = 0, self.stamp()
+        return self._glanced
 
     def stamp(self) -> Stamp:
         """Return what stat says of every file, symlinks followed. Blocking; from any thread."""
@@ -132,6 +172,10 @@ def _contents(sources: tuple[SourceFile, ...]) -> dict[Path, bytes]:
 
 def dump(settings: Settings) -> str:
     """Return the settings as JSON for the ledger: references are kept, plain secrets are not."""
+    plans = settings.schedules
+    if isinstance(plans, Plans):
+        # The shelf keeps the others; it holds nothing but what was once good.
+        settings = settings.model_copy(update={"schedules": plans.built})
     tree: dict[str, Any] = settings.model_dump(mode="json")
     for kind, key in (("db_profiles", "url"), ("llm_profiles", "base_url")):
         for name, profile in tree[kind].items():
@@ -140,17 +184,43 @@ def dump(settings: Settings) -> str:
     for name, profile in tree["llm_profiles"].items():
         if profile["api_key"] and is_plain(profile["api_key"]):
             profile["api_key"] = f"{NOT_STORED}llm_profiles.{name}.api_key"
+    for name, target in tree["alerts"]["targets"].items():
+        for key in ("url", "secret", "password"):
+            if target.get(key) and not is_reference(target[key]):
+                target[key] = f"{NOT_STORED}alerts.targets.{name}.{key}"
     return json.dumps(tree, ensure_ascii=False, sort_keys=True)
+
+
+def restore_large(text: str, folder: Folder) -> Settings:
+    """Return what `restore` does, with the schedules that were shelved when they were good.
+
+    Raises: ConfigError.
+    """
+    settings = restore(text)
+    if not is_large(folder):
+        return settings
+    from amxwatch.settings.shelf import shelf_of
+
+    shelved = {
+        row.name: row
+        for row in shelf_of(folder).rows.values()
+        if row.db_profile in settings.db_profiles and row.name not in settings.schedules
+    }
+    return settings.model_copy(update={"schedules": Plans(settings.schedules, shelved)})
 
 
 def restore(text: str) -> Settings:
     """Return the settings that `dump` wrote.
 
-    A secret that was not kept cannot be resolved. Raises: ConfigError, where another version
-    wrote what this one does not know.
+    A secret that was not kept cannot be resolved. A schedule that cannot be read any more (its
+    zone is not in the data of this machine) is left out, and the others go on. Raises:
+    ConfigError, where another version wrote what this one does not know.
     """
     try:
-        return Settings.model_validate_json(text)
+        try:
+            return Settings.model_validate_json(text)
+        except ValidationError as error:
+            return Settings.model_validate(_without_broken(text, error))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         problem = ConfigProblem(
@@ -161,3 +231,14 @@ def restore(text: str) -> Settings:
             allowed="a config of this version; mend amxwatch.toml and it is stored anew",
         )
         raise ConfigError((problem,)) from None
+
+
+def _without_broken(text: str, error: ValidationError) -> dict[str, Any]:
+    """Return the tree without the schedules that an error is about. Raises: the error, if none."""
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    broken = {loc[1] for loc in (each["loc"] for each in details) if loc[:1] == ("schedules",)}
+    if not broken:
+        raise error
+    tree: dict[str, Any] = json.loads(text)
+    plans = {name: plan for name, plan in tree["schedules"].items() if name not in broken}
+    return {**tree, "schedules": plans}

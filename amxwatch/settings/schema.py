@@ -7,15 +7,21 @@ whether they stand in `amxwatch.toml` or in a drop-in.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
 from amxwatch.core.errors import UsageError
+from amxwatch.core.intake import Priority
 from amxwatch.core.scope import Scope
+from amxwatch.settings.alerts import Alerts
+from amxwatch.settings.continuous import Continuous
+from amxwatch.settings.intake import IntakeSettings
+from amxwatch.settings.retention import Retention
+from amxwatch.settings.table import Loc, Table, refuse
 from amxwatch.settings.value import (
     Address,
     CanonicalScope,
@@ -40,6 +46,9 @@ BUILTIN = "builtin"
 
 PROVIDERS = ("builtin", "openai", "anthropic", "ollama")
 
+ALL_WINDOW_HOURS = 168.0
+"""How far back `catch_up = "all"` goes where nothing else is said: a week."""
+
 TEMPLATE_NAMES = ("date", "day_of_week", "timestamp", "run_number")
 """What `input_template` may name in double braces."""
 
@@ -49,14 +58,6 @@ MAX_NAMES = 20
 
 MAX_HINTS = 100
 """How many wrong names get a search for what was meant; more are never shown."""
-
-Loc = tuple[str | int, ...]
-
-
-class Table(BaseModel):
-    """A TOML table: nothing unknown, nothing changed once read, no value in an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class DbProfile(Table):
@@ -118,7 +119,7 @@ class LlmProfile(Table):
             wrong.append((("model",), "the name of a model, as its provider spells it"))
         if self.logprob_medium > self.logprob_high:
             wrong.append((("logprob_medium",), f"at most logprob_high ({self.logprob_high})"))
-        _refuse(wrong)
+        refuse(wrong)
         return self
 
 
@@ -170,40 +171,6 @@ class StudioSettings(Table):
     port: Port = 8765
 
 
-class Alerts(Table):
-    """When a schedule's failures are worth a warning."""
-
-    consecutive_failures: Count = 3
-    window_days: Count = Field(default=30, le=3650)
-
-
-class IdleExpansion(Table):
-    """Where continuous work looks for more when it runs dry."""
-
-    sources: tuple[Text, ...] = ("VISION.md", "ROADMAP.md")
-    max_expansions: Whole = 5
-    max_retries: Whole = 1
-
-
-class Continuous(Table):
-    """Runs that follow one another towards a vision."""
-
-    enabled: bool = Field(default=False, strict=True)
-    vision_path: Text | None = None
-    max_runs: Count = 50
-    max_idle_cycles: Count = 5
-    on_idle: Literal["exit", "perpetual", "human_review"] = "exit"
-    triage_approval: Literal["auto", "human"] = "auto"
-    per_session_max_usd: Dollars | None = None
-    idle_expansion: IdleExpansion = IdleExpansion()
-
-    @model_validator(mode="after")
-    def _has_a_vision(self) -> Self:
-        if self.enabled and self.vision_path is None:
-            _refuse([(("vision_path",), "the path of a vision file, as enabled = true needs one")])
-        return self
-
-
 class Schedule(Table):
     """What to run, on which scope, by which trigger. `scope` is in canonical spelling."""
 
@@ -216,10 +183,14 @@ class Schedule(Table):
     scope: CanonicalScope = "all"
     review_strategy: Literal["manual", "auto"] = "manual"
     trigger: PlanTrigger
+    priority: Literal["p0", "p1", "p2", "p3"] = "p2"
     max_concurrent: Count = 1
     skip_if_running: bool = Field(default=True, strict=True)
     timeout_seconds: Positive = 1800.0
+    max_retries: Whole = 3
+    pause_after_failures: Count | None = None
     catch_up: Literal["once", "none", "all"] | None = None
+    catch_up_window_hours: Positive | None = None
     grace_seconds: NonNegative = 300.0
     session_mode: Literal["new", "persistent"] = "new"
     input_template: Text | None = None
@@ -238,6 +209,24 @@ class Schedule(Table):
         return self.catch_up or ("none" if self.trigger.type == "at" else "once")
 
     @property
+    def catch_up_window(self) -> timedelta | None:
+        """How old a firing may be and still be caught up; None for any age."""
+        hours = self.catch_up_window_hours
+        if hours is None and self.catch_up_policy == "all":
+            hours = ALL_WINDOW_HOURS
+        return None if hours is None else timedelta(hours=hours)
+
+    @property
+    def run_priority(self) -> int:
+        """The `priority` of its runs."""
+        return Priority(self.priority).of_run
+
+    @property
+    def timezone(self) -> str:
+        """The zone of its trigger; UTC for one that goes by no clock."""
+        return getattr(self.trigger, "timezone", "UTC")
+
+    @property
     def armed_mark(self) -> str:
         """What a schedule is armed by; when it moves, it is armed again. Ends in the profile."""
         return f"{self.trigger.hash()}\n{self.db_profile}"
@@ -245,6 +234,17 @@ class Schedule(Table):
     @property
     def reason(self) -> str:
         return self.trigger_reason or f"schedule:{self.name}"
+
+    @model_validator(mode="after")
+    def _can_be_continuous(self) -> Self:
+        wrong: list[tuple[Loc, str]] = []
+        if self.continuous.enabled and self.trigger.type in ("change", "files"):
+            allowed = "at, every or cron, as continuous.enabled = true: a due time starts a session"
+            wrong.append((("trigger", "type"), allowed))
+        if self.continuous.enabled and self.kind != "analyze":
+            wrong.append((("kind",), "analyze, as continuous.enabled = true"))
+        refuse(wrong)
+        return self
 
     @field_validator("input_template")
     @classmethod
@@ -263,16 +263,18 @@ NAMED = ("db_profiles", "llm_profiles", "schedules")
 class Settings(Table):
     """Everything that one install was told. The llm profile `builtin` is always there."""
 
-    db_profiles: dict[Name, DbProfile] = {}
-    llm_profiles: dict[Name, LlmProfile] = {}
-    doc_profiles: dict[Name, DocProfile] = {}
-    code_profiles: dict[Name, CodeProfile] = {}
+    db_profiles: dict[Name, DbProfile] = Field(default={})
+    llm_profiles: dict[Name, LlmProfile] = Field(default={})
+    doc_profiles: dict[Name, DocProfile] = Field(default={})
+    code_profiles: dict[Name, CodeProfile] = Field(default={})
     defaults: Defaults = Defaults()
     budget: Budget = Budget()
     daemon: DaemonSettings = DaemonSettings()
     studio: StudioSettings | None = None
     alerts: Alerts = Alerts()
-    schedules: dict[Name, Schedule] = {}
+    intake: IntakeSettings = IntakeSettings()
+    retention: Retention = Retention()
+    schedules: dict[Name, Schedule] = Field(default={})
 
     @property
     def default_db_profile(self) -> str | None:
@@ -337,7 +339,7 @@ class Settings(Table):
             for filed, entry in getattr(self, kind).items():
                 if entry.name != filed:
                     wrong.append(((kind, filed, "name"), f"no such key: the name is {filed!r}"))
-        _refuse(wrong)
+        refuse(wrong)
         return self
 
     def _references(self) -> list[tuple[Loc, str, str | None, Mapping[str, Table]]]:
@@ -346,7 +348,12 @@ class Settings(Table):
         found: list[tuple[Loc, str, str | None, Mapping[str, Table]]] = [
             (("defaults", "db_profile"), "db profile", self.defaults.db_profile, db),
             (("defaults", "llm_profile"), "llm profile", self.defaults.llm_profile, llm),
+            (("intake", "db_profile"), "db profile", self.intake.db_profile, db),
+            (("intake", "llm_profile"), "llm profile", self.intake.llm_profile, llm),
         ]
+        for place, watch in enumerate(self.intake.git):
+            loc: Loc = ("intake", "git", place, "db_profile")
+            found.append((loc, "db profile", watch.db_profile, db))
         for name, profile in db.items():
             for place, doc in enumerate(profile.docs):
                 found.append(
@@ -371,17 +378,3 @@ def _one_of(kind: str, there: Mapping[str, Table], name: str = "") -> str:
     names = sorted(there)
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return f"{hint}the {kind}s are: {', '.join(names[:MAX_NAMES])}{more}"
-
-
-def _refuse(wrong: Sequence[tuple[Loc, str]]) -> None:
-    """Raise one ValidationError for all of `wrong`: (where, what is allowed there)."""
-    if wrong:
-        details = [
-            InitErrorDetails(
-                type=PydanticCustomError("allowed", "{allowed}", {"allowed": allowed}),
-                loc=loc,
-                input=None,
-            )
-            for loc, allowed in wrong
-        ]
-        raise ValidationError.from_exception_data("settings", details, hide_input=True)

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,10 @@ from amxwatch.settings.folder import Folder
 
 MAX_BYTES = 256 * 1024
 """What one file may hold. Beyond this a hostile file could take minutes to parse."""
+
+
+LARGE = 500
+"""From so many drop-ins on, those that did not move are not read again. See: shelf."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,22 @@ def read_sources(
         sources.append(
             SourceFile(path=folder.schedules, name=folder.schedules.name, problem=problem)
         )
-    paths = {folder.config_file, *drop_ins, *changed}
+    return (*sources, *_sources(folder, {folder.config_file, *drop_ins, *changed}, changed))
+
+
+def read_some(
+    folder: Folder, names: Iterable[str], instead: Mapping[Path, bytes | None] | None = None
+) -> tuple[SourceFile, ...]:
+    """Read the main file, if there is one, and the named drop-ins, as `read_sources` does."""
+    changed = {**instead} if instead else {}
+    paths = {folder.config_file, *(folder.schedules / name for name in names)}
+    return tuple(_sources(folder, paths, changed))
+
+
+def _sources(
+    folder: Folder, paths: set[Path], changed: dict[Path, bytes | None]
+) -> list[SourceFile]:
+    sources = []
     for path in sorted(paths, key=lambda path: (path != folder.config_file, path.name)):
         drop_in = path != folder.config_file
         name = f"{folder.schedules.name}/{path.name}" if drop_in else path.name
@@ -54,7 +73,20 @@ def read_sources(
             sources.append(
                 SourceFile(path=path, name=name, data=data or b"", problem=problem, drop_in=drop_in)
             )
-    return tuple(sources)
+    return sources
+
+
+def is_large(folder: Folder) -> bool:
+    """Say whether there are so many drop-ins that reading all of them takes long."""
+    try:
+        return len(os.listdir(folder.schedules)) >= LARGE  # noqa: PTH208  # quicker, for many
+    except OSError:
+        return False
+
+
+def is_drop_in(name: str) -> bool:
+    """Hidden files are left out: editors and our own writer keep theirs there for a moment."""
+    return name.endswith(".toml") and not name.startswith(".")
 
 
 def _look(path: Path, changed: dict[Path, bytes | None]) -> tuple[bytes | None, str]:
@@ -62,21 +94,14 @@ def _look(path: Path, changed: dict[Path, bytes | None]) -> tuple[bytes | None, 
 
 
 def list_drop_ins(folder: Folder) -> tuple[list[Path], str]:
-    """Return the drop-ins' paths, and why the folder could not be listed, if so.
-
-    Hidden files are left out: editors and our own writer keep theirs there for a moment.
-    """
+    """Return the drop-ins' paths, and why the folder could not be listed, if so."""
     try:
         names = [path.name for path in folder.schedules.iterdir()]
     except FileNotFoundError:
         return [], ""
     except OSError as error:
         return [], f"a folder that cannot be listed ({error.strerror})"
-    return [
-        folder.schedules / name
-        for name in sorted(names)
-        if name.endswith(".toml") and not name.startswith(".")
-    ], ""
+    return [folder.schedules / name for name in sorted(names) if is_drop_in(name)], ""
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:

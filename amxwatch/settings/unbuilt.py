@@ -22,9 +22,6 @@ NOT_YET: dict[str, str] = {
     "code_profiles": "code is not read",
     "studio": "there is no Studio",
     "schedules.*.database": "the database in the profile's URL is read",
-    "alerts": "failures are counted and shown, and nothing is sent",
-    "schedules.*.session_mode=persistent": "each run starts anew",
-    "schedules.*.continuous.enabled=true": "the schedule runs by its trigger alone",
 }
 """Key, or key=value, with `*` for any name; and what happens instead. Shrinks with each issue."""
 

@@ -14,6 +14,7 @@ Friday; the second).
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -78,6 +79,7 @@ def _not_a_line(line: str) -> str:
     return f"cron: found {shown}{counted}; allowed: {_SHAPE}{hint}"
 
 
+@lru_cache(maxsize=4096)  # very many schedules share few lines, and this takes longest of all
 def _fires(line: str) -> bool:
     try:
         next(CronSim(line, _START))

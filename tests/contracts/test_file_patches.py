@@ -188,7 +188,8 @@ class Edits(RuleBasedStateMachine):
         anyio.run(self._follow)
 
     async def _follow(self) -> None:
-        await self.database.gate()
+        for _ in range(2):  # a file that was emptied is believed at the second look
+            await self.database.gate()
         patch = await self.database.read_moved()
         if patch is None:
             self.standing.take(await self.database.read())

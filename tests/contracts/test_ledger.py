@@ -20,6 +20,7 @@ from amxwatch.core.errors import (
     FencedError,
     NotFoundError,
     StoreBusyError,
+    StoreError,
     TransitionError,
 )
 from amxwatch.core.run import (
@@ -377,6 +378,55 @@ async def test_writers_of_one_process_take_turns(ledger: Ledger) -> None:
             group.start_soon(ledger.write, lambda tx: tx.events.add("run_queued", at=NOW))
             group.start_soon(ledger.read, lambda tx: tx.events.recent(5))
     assert len(await ledger.read(lambda tx: tx.events.after(0))) == 40
+
+
+async def test_one_that_fails_takes_no_other_with_it(ledger: Ledger) -> None:
+    told: list[int] = []
+
+    def work(tx: Tx, number: int) -> None:
+        tx.events.add("run_queued", at=NOW, number=number)
+        if number % 7 == 3:
+            raise NotFoundError(f"no {number}")
+        if number % 7 == 5:  # one that the database itself refuses
+            tx.steps.keep("key", RunId("no such run"), "text", NOW)
+
+    async def write(number: int) -> None:
+        try:
+            await ledger.write(lambda tx: work(tx, number))
+        except (NotFoundError, StoreError):
+            return
+        told.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(200):
+            group.start_soon(write, number)
+    kept = [each.detail["number"] for each in await ledger.read(lambda tx: tx.events.after(0))]
+    assert sorted(told) == [number for number in range(200) if number % 7 not in (3, 5)]
+    assert sorted(kept) == sorted(told)  # type: ignore[type-var]  # numbers, as they were put
+
+
+async def test_a_writer_that_is_cancelled_writes_nothing_later(ledger: Ledger) -> None:
+    held, told = threading.Event(), []
+
+    def slow(tx: Tx) -> None:
+        assert held.wait(10)
+
+    async def write(number: int) -> None:
+        await ledger.write(lambda tx: tx.events.add("run_queued", at=NOW, number=number))
+        told.append(number)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ledger.write, slow)
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as cancelled:
+            for number in range(3):
+                cancelled.start_soon(write, number)
+            await anyio.wait_all_tasks_blocked()
+            cancelled.cancel_scope.cancel()
+        group.start_soon(write, 3)
+        held.set()
+    kept = [each.detail["number"] for each in await ledger.read(lambda tx: tx.events.after(0))]
+    assert kept == told == [3]
 
 
 class Busy:

@@ -73,6 +73,38 @@ async def test_schedules_are_kept_by_name(ledger: Ledger) -> None:
     await ledger.write(work)
 
 
+async def test_it_is_told_which_schedules_moved_since(ledger: Ledger) -> None:
+    one, two, three = (
+        ScheduleState(name=name, armed_at=NOW, trigger_hash="h") for name in ("one", "two", "three")
+    )
+
+    async def moved(since: int) -> tuple[int, list[str]]:
+        return await ledger.read(lambda tx: tx.schedules.moved(since))
+
+    assert await moved(0) == (0, [])
+    await ledger.write(lambda tx: tx.schedules.put(one, two))
+    first, names = await moved(0)
+    assert (sorted(names), await moved(first)) == (["one", "two"], (first, []))
+    await ledger.write(lambda tx: tx.schedules.put(three))
+    second, names = await moved(first)
+    assert (second > first, names) == (True, ["three"])
+    # What is put after the newest one was dropped is news even so.
+    await ledger.write(lambda tx: tx.schedules.drop("three"))
+    await ledger.write(lambda tx: tx.schedules.put(dataclasses.replace(one, paused=True)))
+    third, names = await moved(second)
+    assert (third > second, names) == (True, ["one"])
+
+
+async def test_many_states_come_and_go_in_one_look(ledger: Ledger) -> None:
+    names = [f"job {number}" for number in range(1203)]
+    states = [ScheduleState(name=name, armed_at=NOW, trigger_hash="h") for name in names]
+    await ledger.write(lambda tx: tx.schedules.put(*states))
+    wanted = {*names[5:1100], "never"}
+    found = await ledger.read(lambda tx: tx.schedules.some(wanted))
+    assert found == {state.name: state for state in states[5:1100]}
+    assert await ledger.read(lambda tx: tx.schedules.some([])) == {}
+
+
 async def test_sources_are_kept_by_profile(ledger: Ledger) -> None:
     problem = SourceProblem(file="a.sql", line=3, column=4, message="no")
     state = SourceState(profile="p", gate="g", failures=2, failing_since=NOW, problems=(problem,))
@@ -107,6 +139,8 @@ async def test_the_daemon_and_the_last_good_config(ledger: Ledger, tmp_path: Pat
         assert tx.installation.daemon() == left
         tx.installation.keep_config('{"ä": 1}')
         assert tx.installation.good_config() == '{"ä": 1}'
+        told = [tx.installation.tell_once(hint) for hint in ("a", "b", "a")]
+        assert told == [True, True, False]
 
     await ledger.write(work)
     with sqlite3.connect(tmp_path / "state.db") as raw:
@@ -163,26 +197,26 @@ async def test_pruned_snapshots_are_gone_and_their_numbers_never_given_again(
         )
 
     def work(tx: Tx) -> None:
-        assert tx.snapshots.oldest("p") is None
-        assert tx.snapshots.size("p") == 0
+        assert tx.keeping.oldest("p") is None
+        assert tx.keeping.size("p") == 0
         for place, name in enumerate("abc"):
             append(tx, "p", name, place or None)
             append(tx, "q", name, place or None)
-        before, kept = tx.snapshots.size("p"), tx.snapshots.list("p")
+        before, kept = tx.keeping.size("p"), tx.snapshots.list("p")
         whole = dataclasses.replace(a_delta("w"), whole=True)
-        tx.snapshots.compact("p", SnapshotNumber(3), whole)
+        tx.keeping.compact("p", SnapshotNumber(3), whole)
         assert list(tx.snapshots.log("p", None)) == [(3, whole)]
         assert list(tx.snapshots.log("p", SnapshotNumber(1))) == [(3, whole)]
         assert tx.snapshots.list("p") == kept[2:]
         assert tx.snapshots.at("p", later(1.5)) is None
         assert tx.snapshots.at("p", later(99)) == tx.snapshots.latest("p") == kept[2]
-        assert tx.snapshots.oldest("p") == 3
-        assert 0 < tx.snapshots.size("p") < before
+        assert tx.keeping.oldest("p") == 3
+        assert 0 < tx.keeping.size("p") < before
         assert append(tx, "p", "d", 3) == 4
-        assert tx.snapshots.oldest("q") == 1
+        assert tx.keeping.oldest("q") == 1
         assert len(list(tx.snapshots.log("q", None))) == 3
         with pytest.raises(NotFoundError):
-            tx.snapshots.compact("p", SnapshotNumber(2), whole)
+            tx.keeping.compact("p", SnapshotNumber(2), whole)
         assert [record.number for record in tx.snapshots.list("p")] == [3, 4]
 
     await ledger.write(work)

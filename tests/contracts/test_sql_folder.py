@@ -215,8 +215,11 @@ async def test_no_statement_of_sqlglots_own_tests_crashes_or_hangs(
         "CREATE TABLE t (a int" + "[]" * 5_000 + ")",
         "CREATE VIEW v AS SELECT 1" + "::int" * 5_000,
         "CREATE VIEW v AS SELECT " + "CASE WHEN a THEN " * 3_000 + "1" + " END" * 3_000,
+        "CREATE VIEW v AS SELECT 1 FROM a" + " JOIN b" * 30,
+        "CREATE VIEW v AS SELECT " + "(" * 150 + "1" + ")" * 150,
+        "CREATE VIEW v AS SELECT 1" + " + 1" * 200_001,
     ],
-    ids=["parentheses", "arrays", "nots", "brackets", "casts", "cases"],
+    ids=["parentheses", "arrays", "nots", "brackets", "casts", "cases", "joins", "150", "long"],
 )
 async def test_deep_nesting_is_a_problem_and_no_crash(tmp_path: Path, text: str) -> None:
     _write(tmp_path, a=text, b="create table good (id int);")
@@ -251,7 +254,13 @@ async def test_a_table_with_all_that_it_owns(tmp_path: Path) -> None:
     orders = _table(catalog, "sales.orders")
     assert orders.comment == "What was bought"
     assert orders.columns == (
-        Column(name="id", type="BIGINT", nullable=False, ordinal=1),
+        Column(
+            name="id",
+            type="BIGINT",
+            nullable=False,
+            default="GENERATED ALWAYS AS IDENTITY",
+            ordinal=1,
+        ),
         Column(name="customer_id", type="BIGINT", nullable=False, ordinal=2),
         Column(name="placed", type="TIMESTAMP", default="CURRENT_TIMESTAMP", ordinal=3),
         Column(name="note", type="VARCHAR(20)", ordinal=4, comment="it's free"),
@@ -669,7 +678,7 @@ async def test_an_unreadable_file_keeps_what_it_defined(tmp_path: Path) -> None:
     restarted = _open(tmp_path)
     restarted.remember(before)
     assert (await restarted.read()).tables == before.tables
-    _write(tmp_path, a="")
+    _write(tmp_path, a="-- nothing is left\n")
     assert [table.name for table in (await restarted.read()).tables] == ["b"]
 
     with (tmp_path / "b.sql").open("wb") as file:
@@ -719,6 +728,20 @@ async def test_the_gate_moves_with_content_only(tmp_path: Path) -> None:
     assert second != first
     (tmp_path / "a.sql").rename(tmp_path / "b.sql")
     assert await database.gate() not in (first, second)
+
+
+async def test_a_file_that_is_being_saved_is_not_empty(tmp_path: Path) -> None:
+    """Many editors empty a file before they fill it; a file that stays empty is believed."""
+    _write(tmp_path, a="CREATE TABLE a (id int);")
+    database = _open(tmp_path)
+    stood = await database.gate()
+    _write(tmp_path, a="")
+    assert await database.gate() == stood
+    assert await database.gate() != stood
+    assert (await database.read()).tables == ()
+    _write(tmp_path, a="CREATE TABLE a (id int, more int);")
+    (table,) = (await database.read()).tables
+    assert len(table.columns) == 2
 
 
 async def test_reading_twice_gives_the_same_value(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from amxwatch.core.errors import UsageError
+from amxwatch.settings.continuous import IdleExpansion
 from amxwatch.settings.document import dotted
 from amxwatch.settings.folder import config_dir, service_label, slug
 from amxwatch.settings.positions import Positions
 from amxwatch.settings.reload import dump, restore
-from amxwatch.settings.schema import IdleExpansion, Schedule, Settings
+from amxwatch.settings.schema import Schedule, Settings
 from amxwatch.settings.secrets import is_plain, redact, resolve
 from amxwatch.triggers import At, CatalogChange, Cron, Every, Files
 from tests.conftest import ROOT
@@ -334,6 +335,29 @@ def test_service_labels_follow_the_folder() -> None:
     assert service_label(home / ".amxwatch") == "com.amxwatch.daemon"
     assert service_label(home / ".amxwatch-dev") == "com.amxwatch-dev.daemon"
     assert service_label(Path("/a/cfg")) != service_label(Path("/b/cfg"))
+
+
+PARTS = st.text(st.sampled_from("aA1.-_ é"), min_size=1, max_size=6).filter(
+    lambda part: part not in (".", "..")
+)
+FOLDERS = st.builds(
+    lambda parent, name: parent / name,
+    st.sampled_from([Path.home(), Path("/srv/a"), Path("/srv/b"), Path("/")]),
+    PARTS | st.sampled_from(["amxwatch", ".amxwatch", "..amxwatch", ".amxwatch.", ".AMXwatch"]),
+)
+
+
+@given(first=FOLDERS, second=FOLDERS)
+def test_service_labels_never_meet(first: Path, second: Path) -> None:
+    """Nor do those of folders that share a last name, a dot more or less, or letters' case."""
+    assert re.fullmatch(r"com\.[a-z0-9_-]+(\.[0-9a-f]{8})?\.daemon", service_label(first))
+    assert (service_label(first) == service_label(second)) == (first == second)
+
+
+def test_a_folder_has_one_label_by_whatever_way_it_is_reached(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert service_label(tmp_path / "real" / "x") == service_label(tmp_path / "link" / "x")
 
 
 def test_the_flag_wins_over_the_variable() -> None:

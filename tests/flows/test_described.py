@@ -268,6 +268,20 @@ async def test_a_life_is_told_through_renames_with_its_descriptions(world: World
     assert [each.what for each in former] == ["added", "comment_changed", "renamed"]
 
 
+async def test_an_undo_has_its_own_line_in_a_life(world: World) -> None:
+    await described_by_us(world)
+    written = comment(world, "total")
+    world.pass_time(60)
+    (draft,) = [each for each in await world.drafts() if each.ref == TOTAL]
+    await undo(world.source, RunId(draft.run_id))
+    found = await life(world.source, TOTAL)
+    assert [each.what for each in found][-2:] == ["undone", "comment_changed"]
+    line = found[-2]
+    assert (line.at, line.before, line.after) == (world.clock.now(), written, None)
+    assert line.draft is not None
+    assert line.draft.id == draft.id
+
+
 async def test_a_life_that_ended_and_began_again_is_told_whole(world: World) -> None:
     world.database.catalog = catalog(ORDERS, table("other", "id"))
     await world.look()

@@ -14,6 +14,7 @@ import pytest
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.errors import DeltaDamagedError, NotFoundError, StoreError
 from amxwatch.core.event import Event
+from amxwatch.flows.pending import pending
 from amxwatch.flows.prune import Pruned, prune
 from amxwatch.stores.snapshots import SnapshotCache
 from tests.flows.conftest import World, catalog, table
@@ -112,6 +113,28 @@ async def test_a_schedule_of_another_profile_holds_nothing_back(world: World) ->
     await grow(world, 4)
     found = await prune(world.source, timedelta(0), owners={"watch": "other"})
     assert found.held_back_by == ()
+
+
+async def test_a_schedule_that_left_the_config_is_passed_and_comes_back(world: World) -> None:
+    plan = world.on_change(cap=1000)
+    await grow(world, 1)
+    await world.turn(plan)
+    await grow(world, 4)
+    done = await prune(world.source, timedelta(0), owners={})
+    assert done.held_back_by == ()
+    (passed,) = done.passed
+    assert (passed.kind, passed.name) == ("schedule", "watch")
+    assert done.kept_from is not None
+    assert passed.snapshot < done.kept_from == (await numbers(world))[-1]
+    # It goes on from the oldest that is left: what came before is not told, what comes is.
+    world.database.catalog = catalog(table("late", "id"))
+    await world.look()
+    state = await world.ledger.read(lambda tx: tx.schedules.get("watch"))
+    assert state is not None
+    newest = N((await numbers(world))[-1])
+    found = await pending(world.source, state, scope="all", kinds=None, end=newest)
+    assert found.start == done.kept_from
+    assert [change.ref.table for change in found.changes] == ["late"]
 
 
 async def test_an_open_run_holds_back_where_it_starts(world: World) -> None:

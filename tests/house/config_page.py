@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import types
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,11 +12,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from amxwatch.settings import schema
+from amxwatch.settings import alerts, continuous, intake, schema
 from amxwatch.settings.unbuilt import NOT_YET
 from amxwatch.settings.value import FAR
 from amxwatch.triggers import At, CatalogChange, Cron, Every, Files
-from tests.house.config_words import TABLES, TRIGGERS, WORDS
+from tests.house.config_words import TABLES, TARGETS, TRIGGERS, WORDS
 
 HEAD = """\
 # Configuration
@@ -75,12 +76,19 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("schedules.NAME", schema.Schedule),
     ("schedules.NAME.budget", schema.ScheduleBudget),
     ("alerts", schema.Alerts),
+    ("alerts.targets.NAME", alerts.Target),
+    ("retention", schema.Retention),
+    ("intake", schema.IntakeSettings),
+    ("intake.git", intake.GitWatch),
     ("doc_profiles.NAME", schema.DocProfile),
     ("code_profiles.NAME", schema.CodeProfile),
     ("studio", schema.StudioSettings),
-    ("schedules.NAME.continuous", schema.Continuous),
-    ("schedules.NAME.continuous.idle_expansion", schema.IdleExpansion),
+    ("schedules.NAME.continuous", continuous.Continuous),
+    ("schedules.NAME.continuous.idle_expansion", continuous.IdleExpansion),
 )
+
+REPEATED = frozenset({"intake.git"})
+"""Tables of which there may be any number, without names."""
 
 TRIGGER_MODELS: dict[str, type[BaseModel]] = {
     "change": CatalogChange,
@@ -90,10 +98,17 @@ TRIGGER_MODELS: dict[str, type[BaseModel]] = {
     "files": Files,
 }
 
+TARGET_MODELS: dict[str, type[alerts.Target]] = {
+    "webhook": alerts.WebhookTarget,
+    "command": alerts.CommandTarget,
+    "email": alerts.EmailTarget,
+}
+
 KINDS = {
     "_name": "a name",
     "_text": "text",
     "_address": "a URL or a reference",
+    "_mailbox": "an e-mail address",
     "_zone": "an IANA zone",
     "_zone_name": "an IANA zone",
     "_scope": "a scope",
@@ -102,6 +117,8 @@ KINDS = {
     "_local_time": "a local time, `YYYY-MM-DD HH:MM`",
     "_cron_line": "a cron line",
     "_globs": "a list of globs",
+    "_ref": "a whole ref",
+    "_pattern": "a glob",
     "_list_of_kinds": "a list of kinds of change",
 }
 """What the validators of `settings.value` and `triggers.fields` let through."""
@@ -114,6 +131,8 @@ def page() -> str:
         parts.append(_section(table, model))
         if table == "schedules.NAME":
             parts += ["## Triggers\n", *(_trigger(name) for name in TRIGGER_MODELS)]
+        if table == "alerts.targets.NAME":
+            parts += [_target(name) for name in TARGET_MODELS]
     return "\n".join(parts)
 
 
@@ -123,6 +142,8 @@ def keys() -> Iterator[str]:
         yield from (f"{_plain(table)}.{name}" for name in _names(model, table))
     for model in TRIGGER_MODELS.values():
         yield from (f"trigger.{name}" for name in model.model_fields if name != "type")
+    for type_, target in TARGET_MODELS.items():
+        yield from (f"alerts.targets.{type_}.{name}" for name in _own(target))
 
 
 def _plain(table: str) -> str:
@@ -138,7 +159,8 @@ def _section(table: str, model: type[BaseModel]) -> str:
     pattern = table.replace("NAME", "*")
     not_yet = f"\n*Not yet: {NOT_YET[pattern]}.*\n" if pattern in NOT_YET else ""
     rows = [_row(f"{_plain(table)}.{name}", pattern, name, model) for name in _names(model, table)]
-    return "\n".join([f"## `[{table}]`\n\n{TABLES[table]}\n{not_yet}", *_table(rows)])
+    title = f"[[{table}]]" if table in REPEATED else f"[{table}]"
+    return "\n".join([f"## `{title}`\n\n{TABLES[table]}\n{not_yet}", *_table(rows)])
 
 
 def _trigger(name: str) -> str:
@@ -149,6 +171,18 @@ def _trigger(name: str) -> str:
         if key != "type"
     ]
     return "\n".join([f'### `type = "{name}"`\n\n{TRIGGERS[name]}\n', *_table(rows)])
+
+
+def _target(type_: str) -> str:
+    model, key = TARGET_MODELS[type_], f"alerts.targets.{type_}"
+    rows = [_row(f"{key}.{name}", key, name, model) for name in _own(model)]
+    return "\n".join([f'### `type = "{type_}"`\n\n{TARGETS[type_]}\n', *_table(rows)])
+
+
+def _own(model: type[alerts.Target]) -> list[str]:
+    """Return the keys that this kind of target has beside those of all."""
+    shared = alerts.Target.model_fields
+    return [name for name in model.model_fields if name not in shared and name != "type"]
 
 
 def _table(rows: list[str]) -> list[str]:
@@ -179,7 +213,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is PydanticUndefined:
         return "required"
-    if value is None or value == () or isinstance(value, BaseModel):
+    if value is None or value in ((), {}) or isinstance(value, BaseModel):
         return "none"
     return f"`{_toml(value)}`"
 
@@ -213,6 +247,10 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)
+    if origin is dict:
+        return "tables, each with a name"
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return ", ".join(f"`{choice.value}`" for choice in annotation)
     if origin is tuple:
         return f"a list, each {_type(inner[0], [])}"
     if origin in (Union, types.UnionType):

@@ -21,13 +21,34 @@ TABLES: dict[str, str] = {
     "budget": "What may be spent on models. Without this table there is no limit.",
     "daemon": "How the daemon looks and works.",
     "studio": "Where a web page would listen.",
-    "alerts": "When failures are worth a warning.",
+    "retention": (
+        "How long what was done is remembered, in days; 0 is for ever. The daemon forgets what is"
+        " older while it is idle. See [reliability](../reliability.md#backup-and-retention)."
+    ),
+    "alerts": "When something is worth telling. See [alerts](../alerts.md).",
+    "alerts.targets.NAME": (
+        "Who is told, and of what. Its `type` says how: see the three tables below."
+    ),
+    "intake": (
+        "How signals from outside become work, and where they come from. See"
+        " [intake](../intake.md)."
+    ),
+    "intake.git": (
+        "A git ref of a repository on this machine: where it moves and files under `paths` with"
+        " it, that is a signal. It is read with the `git` command, and never fetched into."
+    ),
     "schedules.NAME": (
         "What to run, on which scope, by which trigger. Also one to a file in `schedules.d/`."
     ),
     "schedules.NAME.budget": "A limit of this schedule's own. The lower of two limits holds.",
-    "schedules.NAME.continuous": "Runs that follow one another towards a goal.",
-    "schedules.NAME.continuous.idle_expansion": "Where continuous runs would look for more work.",
+    "schedules.NAME.continuous": "Runs that follow one another until the goals of a file are met; see [continuous sessions](../continuous.md). The trigger is `at`, `every` or `cron`, and starts a session.",
+    "schedules.NAME.continuous.idle_expansion": "Where a session looks for further goals when it has nothing left to do.",
+}
+
+TARGETS: dict[str, str] = {
+    "webhook": "A web address, signed as [Standard Webhooks](https://www.standardwebhooks.com).",
+    "command": "A program that is run for each message, in the config folder.",
+    "email": "A mailbox, by your own mail server.",
 }
 
 TRIGGERS: dict[str, str] = {
@@ -39,6 +60,45 @@ TRIGGERS: dict[str, str] = {
 }
 
 WORDS: Words = {
+    "retention.replies_days": (
+        "What models answered. A request that is made again after that is paid again."
+    ),
+    "retention.events_days": "The audit trail.",
+    "retention.history_days": (
+        "Ended runs and their costs. Runs whose drafts still count, and each schedule's last,"
+        " are kept at any age."
+    ),
+    "retention.max_mb": (
+        "How large the state database may grow before the oldest of all this goes earlier;"
+        " nothing younger than a week does. 0 is no limit."
+    ),
+    "intake.triage": (
+        "Who lets an item through: `auto` by rules (its profile and scope exist, and there is"
+        " room), `human` with `intake approve`."
+    ),
+    "intake.max_open": (
+        'With `triage = "auto"`: how many items may be let through and not ended at a time; the'
+        " others wait for one to end."
+    ),
+    "intake.db_profile": (
+        "Of signals that name none.",
+        "the default db profile",
+    ),
+    "intake.scope": "Of signals that name none.",
+    "intake.llm_profile": ("Drafts for the runs of intake.", "the default llm profile"),
+    "intake.review_strategy": (
+        "`manual` queues the drafts for review; `auto` applies the sure ones at once."
+    ),
+    "intake.timeout_seconds": "How long a run of intake may take.",
+    "intake.folders": "Folders that files are dropped in. They must exist.",
+    "intake.settle_seconds": "How long a dropped file must have stood still before it is read.",
+    "intake.git": "See below.",
+    "intake.git.repository": "The folder of the repository; a bare one will do.",
+    "intake.git.ref": "What is watched.",
+    "intake.git.paths": "Only moves of files under these globs count. `**` is everything.",
+    "intake.git.db_profile": ("Which database the items are about.", "`intake.db_profile`"),
+    "intake.git.scope": ("What in it.", "`intake.scope`"),
+    "intake.git.priority": "How soon.",
     "db_profiles.url": (
         "Where it is: a URL, or a reference to one (`env:NAME`, `file:PATH`,"
         " `keyring:SERVICE/USER`). See [sources](../sources.md)."
@@ -107,7 +167,31 @@ WORDS: Words = {
     "studio.host": "The address.",
     "studio.port": "The port.",
     "alerts.consecutive_failures": "Failures of one schedule in a row.",
-    "alerts.window_days": "Days over which failures are counted.",
+    "alerts.window_days": "Days over which runs are counted for success rates.",
+    "alerts.source_down_minutes": "How long a database may be down before it is told.",
+    "alerts.targets": ("See below.", "none"),
+    "alerts.targets.on": "Conditions to be told of.",
+    "alerts.targets.kinds": "Kinds of change to be told of, in scope of the schedules followed.",
+    "alerts.targets.severity": "What is milder is not told.",
+    "alerts.targets.schedules": "Globs of the schedules to follow.",
+    "alerts.targets.ignore": (
+        "Globs of what is never told: schedules, db profiles, and objects as `schema.table.column`."
+    ),
+    "alerts.targets.timeout_seconds": "How long one try may take.",
+    "alerts.targets.webhook.url": (
+        "`https`, or `http` on this machine. A URL, or better a reference to one."
+    ),
+    "alerts.targets.webhook.secret": (
+        "A reference to a secret: `whsec_` and 24 to 64 bytes in base64."
+    ),
+    "alerts.targets.command.command": "The program and its arguments. No shell is involved.",
+    "alerts.targets.email.host": "The mail server.",
+    "alerts.targets.email.port": ("Its port.", "587; 465 with `tls`, 25 with `none`"),
+    "alerts.targets.email.security": "How the connection is kept safe; certificates are checked.",
+    "alerts.targets.email.user": "Together with `password`.",
+    "alerts.targets.email.password": "A reference to the password.",
+    "alerts.targets.email.sender": "The address that mails come from.",
+    "alerts.targets.email.to": "Who gets them.",
     "schedules.kind": "`analyze` drafts; `cache_refresh` only takes a snapshot.",
     "schedules.enabled": "`false` shows the schedule as paused.",
     "schedules.db_profile": "The database.",
@@ -121,9 +205,28 @@ WORDS: Words = {
         "`manual` queues every draft; `auto` applies at once what is neither `low` nor flagged."
     ),
     "schedules.trigger": "When it runs: one of the five tables below.",
+    "schedules.priority": (
+        "Which queued run goes first: `p0` before `p1` and so on. A running one is never stopped."
+    ),
     "schedules.max_concurrent": "Open runs of this schedule at a time.",
     "schedules.skip_if_running": "A firing is passed over while an earlier run still goes on.",
     "schedules.timeout_seconds": "A run that takes longer fails; what it drafted is kept.",
+    "schedules.max_retries": (
+        "How often a run that failed in a way that passes by itself (a database or a model that"
+        " does not answer) is tried again, in growing pauses. Runs by hand and of changes are not:"
+        " a change stays pending."
+    ),
+    "schedules.pause_after_failures": (
+        "So many failed runs in a row pause the schedule until a person resumes it.",
+        "never",
+    ),
+    "schedules.catch_up_window_hours": (
+        (
+            "How old a firing may be and still be caught up; older ones count as missed, told of in"
+            " one event."
+        ),
+        "any age for `once`; 168 (a week) for `all`",
+    ),
     "schedules.catch_up": (
         "A firing due while nothing ran: the last is run, or all, or none (it shows as missed).",
         "`once`; for `at` triggers `none`",
@@ -139,17 +242,20 @@ WORDS: Words = {
     "schedules.budget": "See below.",
     "schedules.continuous": "See below.",
     "schedules.budget.per_run_usd": ("One run of this schedule may spend so much.", "no limit"),
-    "schedules.continuous.enabled": "Whether it is on.",
-    "schedules.continuous.vision_path": "A file. Required when `enabled = true`.",
-    "schedules.continuous.max_runs": "Runs at most.",
-    "schedules.continuous.max_idle_cycles": "Runs in a row that found nothing to do.",
-    "schedules.continuous.on_idle": "What then.",
-    "schedules.continuous.triage_approval": "Who approves new work.",
-    "schedules.continuous.per_session_max_usd": ("Spending at most.", "no limit"),
+    "schedules.continuous.enabled": "Whether a due time starts a session instead of one run.",
+    "schedules.continuous.vision_path": "The goals file, in Markdown. Required when `enabled = true`.",
+    "schedules.continuous.max_runs": "A session ends after so many runs.",
+    "schedules.continuous.max_idle_cycles": "Polls in a row without anything to do, before `on_idle` holds.",
+    "schedules.continuous.on_idle": "End the session, keep it open for what comes, or leave it open for a person.",
+    "schedules.continuous.triage_approval": "`human`: goals become intake items that a person approves before they are worked on.",
+    "schedules.continuous.per_session_max_usd": (
+        "A session asks no more once its runs have spent so much.",
+        "no limit",
+    ),
     "schedules.continuous.idle_expansion": "See below.",
-    "schedules.continuous.idle_expansion.sources": "Files.",
-    "schedules.continuous.idle_expansion.max_expansions": "How often.",
-    "schedules.continuous.idle_expansion.max_retries": "Tries again.",
+    "schedules.continuous.idle_expansion.sources": "Other goals files, in the order in which they are looked at.",
+    "schedules.continuous.idle_expansion.max_expansions": "So many looks into them in a session, at most.",
+    "schedules.continuous.idle_expansion.max_retries": "How often a file without goals is looked at again, at later polls.",
     "trigger.timezone": "The zone that the times are meant in.",
     "trigger.only_if_changed": ("Skip a firing when nothing in scope changed since the last run."),
     "trigger.jitter_seconds": "Start up to so much later, so that not all start together.",

@@ -10,7 +10,7 @@ import enum
 import re
 from pathlib import Path
 
-from amxwatch.core import draft, errors, run
+from amxwatch.core import draft, errors, intake, run
 from amxwatch.core.event import ACTIONS
 from tests.house import commands_page, config_page
 
@@ -28,8 +28,9 @@ def diagram(moves: dict[tuple[enum.StrEnum, enum.StrEnum], enum.StrEnum], start:
 
 
 def architecture(text: str) -> str:
-    """Return the architecture page with its diagrams as the tables are now."""
+    """Return a page with its diagrams as the tables are now."""
     for mark, table, start in (
+        ("intake", intake.TRANSITIONS, intake.IntakeState.NEW),
         ("run", run.TRANSITIONS, run.RunStatus.QUEUED),
         ("draft", draft.TRANSITIONS, draft.DraftStatus.PENDING),
     ):
@@ -77,9 +78,9 @@ def errors_page() -> str:
 
 def pages() -> dict[Path, str]:
     """Return every generated page with what should stand in it."""
-    architecture_page = DOCS / "architecture.md"
+    drawn = (DOCS / "architecture.md", DOCS / "intake.md")
     return {
-        architecture_page: architecture(architecture_page.read_text(encoding="utf-8")),
+        **{page: architecture(page.read_text(encoding="utf-8")) for page in drawn},
         DOCS / "reference" / "events.md": events_page(),
         DOCS / "reference" / "errors.md": errors_page(),
         DOCS / "reference" / "config.md": config_page.page(),

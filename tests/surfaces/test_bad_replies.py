@@ -181,13 +181,13 @@ def test_swapped_keys_give_no_column_another_ones_words(bench: Bench) -> None:
     assert any("answered twice" in line for line in problem["problems"])
 
 
-def test_a_key_that_is_refused_fails_in_one_line_and_is_shown_nowhere(bench: Bench) -> None:
+def test_a_key_that_is_refused_blocks_in_one_line_and_is_shown_nowhere(bench: Bench) -> None:
     key = bench.model.api_key
     body = {"error": {"message": f"Incorrect API key provided: {key}.", "code": "invalid_api_key"}}
     bench.model.answer(401, body)
     done = bench.install.run("run", "main.customer", status=1)
     ((status, error),) = bench.witness.rows("SELECT status, error FROM run")
-    assert status == "failed"
+    assert status == "blocked"
     assert "401" in error
     assert "check api_key" in error
     assert "\n" not in error

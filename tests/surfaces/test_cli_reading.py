@@ -10,6 +10,7 @@ import pytest
 
 from amxwatch.cli.output import json_text, one_line
 from tests.plugins.install import Document
+from tests.plugins.model_server import ModelServer
 from tests.surfaces.conftest import Inside
 
 
@@ -222,6 +223,26 @@ def test_doctor_names_what_is_wrong(shop: Inside) -> None:
     assert wrong["db far"]["level"] == "error"
     assert wrong["modes"]["remedy"] == f"chmod 600 {path}"
     assert wrong["daemon"]["remedy"] == "amxwatch daemon"
+
+
+def test_doctor_asks_each_model(shop: Inside, model_server: ModelServer) -> None:
+    text = (shop.folder / "amxwatch.toml").read_text(encoding="utf-8")
+    model = '[llm_profiles.{}]\nprovider = "openai"\nmodel = "m"\nbase_url = "{}"\n'
+    shop.config(
+        text
+        + model.format("there", model_server.url)
+        + model.format("gone", "http://127.0.0.1:9/v1")
+    )
+    model_server.say('{"ok": true}')
+    findings = shop.json("doctor", status=1)["findings"]
+    models = {each["check"]: each for each in findings if each["check"].startswith("llm")}
+    assert {name: each["level"] for name, each in models.items()} == {
+        "llm builtin": "ok",
+        "llm there": "ok",
+        "llm gone": "error",
+    }
+    assert models["llm gone"]["remedy"].endswith("amxwatch llm test gone")
+    assert model_server.count == 1
 
 
 def test_a_broken_config_stops_nothing_that_reads(shop: Inside) -> None:

@@ -37,7 +37,7 @@ def test_add_writes_a_drop_in_and_says_when_it_fires(shop: Inside) -> None:
         "--strategy",
         "auto",
     )
-    assert "amxwatch daemon" in done.stdout
+    assert "Quarterly ü/1 is written: once" in done.stdout
     found = schedules(shop)["Quarterly ü/1"]
     assert found["next_fire_at"] == "2031-12-31T06:00:00+00:00"
     file = Path(shop.json("schedule", "show", "Quarterly ü/1")["file"])

@@ -102,11 +102,11 @@ def test_a_byte_order_mark_and_crlf_are_read(home: Path) -> None:
 
 def test_what_has_no_effect_yet_is_told_with_its_line(home: Path) -> None:
     put(home, PROFILE + '[llm_profiles.c]\nprovider = "anthropic"\nmodel = "m"\n')
-    put(home, plan("x") + 'session_mode = "persistent"\n', "schedules.d/x.toml")
+    put(home, plan("x") + 'database = "other"\n', "schedules.d/x.toml")
     first, second = load(home).warnings
 
     assert first.startswith("amxwatch.toml:4: llm_profiles.c.provider = 'anthropic' has no effect")
-    assert second.startswith("schedules.d/x.toml:4: schedules.x.session_mode = 'persistent'")
+    assert second.startswith("schedules.d/x.toml:4: schedules.x.database = 'other'")
 
 
 # ---- refusing ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pymysql
 from amxwatch.core.errors import (
     DatabaseError,
     DatabaseUnavailableError,
+    LoginRefusedError,
     StatementRefusedError,
     UsageError,
 )
@@ -36,6 +37,9 @@ UNREACHABLE = LOST | frozenset(
     | {3118, 3159, 3955, 4151}
 )
 """No login: too many connections, wrong password, host not allowed, account locked."""
+
+LOGIN = frozenset({1044, 1045, 1698, 1820, 1862, 3118, 4151})
+"""Of those: the user or the password, so that trying again cannot help."""
 
 LOCKED = 1205
 
@@ -131,7 +135,8 @@ class Address:
         if code in BUSY:
             return DatabaseUnavailableError(f"{self.label} is busy: {line}; it will be tried again")
         if code in UNREACHABLE or code < 1000 or 2000 <= code < 3000:
-            return DatabaseUnavailableError(
+            kind = LoginRefusedError if code in LOGIN else DatabaseUnavailableError
+            return kind(
                 f"{self.label} cannot be reached: {line}; check the URL and the password, "
                 "that the server runs, and that this machine may connect"
             )

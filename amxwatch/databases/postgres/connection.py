@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from amxwatch.core.errors import (
     DatabaseError,
     DatabaseUnavailableError,
+    LoginRefusedError,
     StatementRefusedError,
     UsageError,
 )
@@ -77,7 +79,8 @@ class Address:
                 f"{self.label} is busy: {self._line(error)}; it will be tried again"
             ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise DatabaseUnavailableError(
+            kind = LoginRefusedError if _is_login(error) else DatabaseUnavailableError
+            raise kind(
                 f"{self.label} cannot be reached: {self._line(error)}; "
                 "check the URL, that the server runs, and that this machine may connect"
             ) from error
@@ -97,6 +100,22 @@ class Address:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:500]
+
+
+REFUSED = re.compile(
+    r"authentication failed|no password supplied|role .* does not exist|is not permitted to log in"
+)
+
+
+def _is_login(error: psycopg.Error) -> bool:
+    """Say whether a connection was refused for its user or password.
+
+    For a connection that failed libpq gives no SQLSTATE, only the server's words.
+    """
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith("28")
+    asked = error.pgconn is not None and error.pgconn.needs_password
+    return asked or REFUSED.search(str(error)) is not None
 
 
 class Session:

@@ -26,6 +26,9 @@ QUERIES = load_queries("amxwatch.databases.postgres", "fingerprint.sql")
 BUCKETS = 4096
 """A power of two. At 100,000 tables a bucket holds 25."""
 
+AT_ONCE = 64
+"""Buckets that are compared together, as most stand still."""
+
 MANY = BUCKETS // 4
 """From so many suspect buckets on, hashing everything is the cheaper way."""
 
@@ -227,9 +230,13 @@ def _hash_again(
 
 
 def _differing(one: array[int], other: array[int]) -> list[int]:
-    if one == other:
-        return []
-    return [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    return [
+        place
+        for start in range(0, BUCKETS, AT_ONCE)
+        if one[start : start + AT_ONCE] != other[start : start + AT_ONCE]
+        for place in range(start, start + AT_ONCE)
+        if one[place] != other[place]
+    ]
 
 
 def _parameters(schemas: Sequence[int]) -> dict[str, Any]:

@@ -62,11 +62,13 @@ class Memory:
         """Return the memory after these buckets were read again; `tables` may hold others too."""
         inside = set(buckets)
         now = Memory.of(self.source, look, [table for table in tables if _bucket(table) in inside])
-        kept = {bucket: text for bucket, text in self.members.items() if bucket not in inside}
+        members = dict(self.members)  # and not picked one by one: there are thousands
+        for bucket in inside:
+            members.pop(bucket, None)
         return Memory(
             source=self.source,
             look=look,
-            members=kept | now.members,
+            members=members | now.members,
             count=self.count - len(self.known(inside)) + now.count,
         )
 

@@ -9,7 +9,7 @@ import psycopg
 
 from amxwatch.core.catalog import Catalog, Schema
 from amxwatch.core.change import Patch
-from amxwatch.databases.postgres.building import collector_paused
+from amxwatch.core.collector import collector_paused
 from amxwatch.databases.postgres.connection import QUERIES, Connection, Session
 from amxwatch.databases.postgres.fingerprint import Look, ask_moment, take_look
 from amxwatch.databases.postgres.memory import Memory, names_of

@@ -28,6 +28,7 @@ from amxwatch.databases.sql_folder.edits import (
     SetComment,
     SwapTables,
 )
+from amxwatch.databases.sql_folder.generated import read_filling, readable
 from amxwatch.databases.sql_folder.grammar import fold_column
 from amxwatch.databases.sql_folder.headlines import MODIFIERS
 from amxwatch.databases.sql_folder.queries import read_query
@@ -79,6 +80,7 @@ def actions_after(tokens: Tokens, at: int) -> list[Tokens]:
 
 def read_change(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tuple[Edit, ...]:
     """Read one ALTER or DROP. Raises: UnreadableError, ParseError."""
+    tokens = readable(tokens, text, columns.dialect_name(dialect))
     tree = parse(tokens, text, dialect)
     if isinstance(tree, exp.Drop):
         return tuple(_drops(tree))
@@ -322,6 +324,8 @@ def _lone(action: Tokens, name: Name, dialect: Dialect) -> list[Edit]:
         return []
     if (comment := _column_options(action, name, dialect)) is not None:
         return [comment]
+    if (filled := read_filling(action, name, dialect)) is not None:
+        return [filled]
     after = word(action, 3) if second == "COLUMN" else third
     if first in ("ALTER", "MODIFY") and after in _COLUMN_OPTIONS:
         return []  # SET STATISTICS, SET STORAGE, ADD GENERATED …: forms that sqlglot does not know

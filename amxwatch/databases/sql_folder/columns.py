@@ -9,6 +9,8 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
 from amxwatch.core.catalog import Column, Key, KeyKind
+from amxwatch.databases.sql_folder.dialects import has_counters
+from amxwatch.databases.sql_folder.generated import filling
 
 _LAST = 0
 """An ordinal that is given later, when the column takes its place in a table."""
@@ -79,8 +81,10 @@ def read_column(item: exp.ColumnDef, dialect: Dialect, ordinal: int = _LAST) -> 
     product = dialect_name(dialect)
     nullable = product != "clickhouse" or type_.startswith(_NULLABLE)
     default: str | None = None
+    update: str | None = None
     comment: str | None = None
-    for constraint in item.args.get("constraints") or ():
+    constraints = item.args.get("constraints") or ()
+    for constraint in constraints:
         match constraint.args.get("kind"):
             case exp.NotNullColumnConstraint() as kind:
                 nullable = bool(kind.args.get("allow_null"))
@@ -90,6 +94,10 @@ def read_column(item: exp.ColumnDef, dialect: Dialect, ordinal: int = _LAST) -> 
                 nullable = nullable and bool(kind.args.get("expression"))
             case exp.DefaultColumnConstraint() as kind:
                 default = default_text(kind.this, dialect)
+            case exp.AutoIncrementColumnConstraint():
+                nullable = nullable and not has_counters(product)
+            case exp.OnUpdateColumnConstraint() as kind:
+                update = default_text(kind.this, dialect)
             case exp.CommentColumnConstraint() as kind:
                 comment = text_of(kind.this)
             case exp.Properties() as kind:
@@ -98,10 +106,15 @@ def read_column(item: exp.ColumnDef, dialect: Dialect, ordinal: int = _LAST) -> 
         name=item.name,
         type=type_,
         nullable=nullable,
-        default=default,
+        default=filling(constraints, product, dialect) or _updated(default, update),
         ordinal=ordinal,
         comment=comment,
     )
+
+
+def _updated(default: str | None, update: str | None) -> str | None:
+    """Return a default with what each change of the row puts there."""
+    return " ON UPDATE ".join([default or "", update]).strip() if update else default
 
 
 _NULLABLE = ("Nullable(", "LowCardinality(Nullable(")

@@ -13,6 +13,7 @@ from amxwatch.core.catalog import Column, ObjectType
 from amxwatch.databases.sql_folder import columns
 from amxwatch.databases.sql_folder.dialects import is_psql
 from amxwatch.databases.sql_folder.edits import Copy, Edit, PutSchema, PutTable
+from amxwatch.databases.sql_folder.generated import readable
 from amxwatch.databases.sql_folder.headlines import MODIFIERS
 from amxwatch.databases.sql_folder.queries import read_query
 from amxwatch.databases.sql_folder.tokens import (
@@ -29,7 +30,7 @@ Parse: TypeAlias = Callable[[Tokens, str, Dialect], exp.Expr]
 
 def read_create(tokens: Tokens, text: str, dialect: Dialect, parse: Parse) -> tuple[Edit, ...]:
     """Read one CREATE. Raises: UnreadableError, ParseError."""
-    tokens = _without_data_clause(tokens)
+    tokens = _without_data_clause(readable(tokens, text, columns.dialect_name(dialect)))
     tree = parse(tokens, text, dialect)
     if isinstance(tree, exp.Command):
         if (schema := _bare_schema(tokens, dialect)) is not None:
@@ -188,6 +189,8 @@ def _like(item: exp.LikeProperty) -> Copy:
     return Copy(
         source=columns.name_of(item.this),
         defaults=everything or "DEFAULTS" in options,
+        identities=everything or "IDENTITY" in options,
+        expressions=everything or "GENERATED" in options,
         comments=everything or "COMMENTS" in options,
         keys=everything or "INDEXES" in options,
     )

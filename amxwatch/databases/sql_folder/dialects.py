@@ -87,6 +87,11 @@ def database_is_schema(dialect: str) -> bool:
     return dialect in _DATABASE_IS_SCHEMA
 
 
+def has_counters(dialect: str) -> bool:
+    """Say whether a column may be AUTO_INCREMENT."""
+    return dialect in _MYSQL
+
+
 def is_psql(dialect: str) -> bool:
     """Say whether files may hold psql's own commands and COPY data."""
     return dialect in _PSQL

@@ -18,6 +18,8 @@ class Copy:
 
     source: Name
     defaults: bool = True
+    identities: bool = True
+    expressions: bool = True
     comments: bool = False
     keys: bool = False
 

@@ -6,11 +6,10 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from operator import attrgetter
 from pathlib import Path
 
 from amxwatch.core.errors import DatabaseUnavailableError
@@ -27,13 +26,10 @@ _REPEATABLE = re.compile(r"^R__")
 _DOWN = re.compile(
     r"^--[ \t]*(?:\+goose|\+migrate|migrate:)[ \t]*(up|down)\b.*$", re.IGNORECASE | re.MULTILINE
 )
+_EMPTY = hashlib.blake2b(b"", digest_size=16).hexdigest()
 
 Stamp = tuple[int, int, int]
 """mtime in nanoseconds, size, inode: while these stand still, so does the content."""
-
-
-Found = tuple[str, Stamp | None]
-"""A file's path relative to the folder, and its stamp (None: it cannot be looked at)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +76,39 @@ class Files:
         self._known: dict[str, _Entry] = {}
         self._texts: dict[str, tuple[str, str]] = {}
         self._seen: list[tuple[str, Content]] = []
-        self._stood: list[Found] = []
+        self._places: dict[str, int] = {}
 
     def look(self) -> list[tuple[str, Content]]:
         """Return every file that runs, in order, reading those that moved.
 
+        It is the same list again where nothing moved.
         Raises: DatabaseUnavailableError when the folder is not there.
         """
-        found = list(self._walk())
-        if found == self._stood:
-            return self._seen
-        ordered = sorted(found, key=lambda item: run_order(item[0]))
-        self._seen = [(path, self._content(path, stamp)) for path, stamp in ordered]
-        known = self._known
-        self._known = {path: known[path] for path, stamp in found if stamp is not None}
-        settled = all(stamp is not None and self._known[path].settled for path, stamp in found)
-        self._stood = found if settled else []
+        walk = _Walk(self._known)
+        walk.go(self._real(), "", frozenset())
+        if len(walk.paths) == len(self._seen) and walk.moved.keys() <= self._places.keys():
+            self._look_again(walk.moved)
+        else:
+            self._look_at_all(walk.paths, walk.moved)
         return self._seen
+
+    def _look_again(self, moved: Mapping[str, Stamp | None]) -> None:
+        """Read what moved among the same files as before."""
+        if not moved:
+            return
+        seen = list(self._seen)
+        for path, stamp in moved.items():
+            seen[self._places[path]] = (path, self._content(path, stamp))
+        self._seen = seen
+
+    def _look_at_all(self, paths: list[str], moved: Mapping[str, Stamp | None]) -> None:
+        paths.sort(key=run_order)
+        self._seen = [
+            (path, self._content(path, moved[path]) if path in moved else self._known[path].content)
+            for path in paths
+        ]
+        self._places = {path: place for place, path in enumerate(paths)}
+        self._known = {path: self._known[path] for path in paths if path in self._known}
 
     def text(self, path: str, digest: str) -> str | None:
         """Return the text that was read under this digest, once; None where it has moved on."""
@@ -110,68 +122,89 @@ class Files:
         """Drop the texts that nobody asked for."""
         self._texts.clear()
 
-    def _walk(self) -> Iterator[Found]:
+    def _real(self) -> str:
         try:
             real = os.path.realpath(self._folder)
             with os.scandir(real):
-                pass
+                return real
         except OSError as error:
             raise DatabaseUnavailableError(
                 f"SQL folder {self._folder} cannot be read ({error.strerror}): "
                 "make it, or correct the profile's url"
             ) from error
-        yield from _walk(real, "", frozenset())
 
     def _content(self, path: str, stamp: Stamp | None) -> Content:
-        known = self._known.get(path)
+        known = self._known.pop(path, None)
         if stamp is None:
             reason = "it cannot be looked at: check its rights and where its link points"
             return Content(digest="problem: " + reason, problem=reason)
-        if known is not None and known.settled and known.stamp == stamp:
-            return known.content
         digest, read, problem = _read(self._folder / path, stamp)
-        if known is not None and known.content.digest == digest:
+        is_new = known is None or known.stamp != stamp
+        # Many editors empty a file before they fill it: one that is found empty counts as it was
+        # until it is seen so again.
+        is_being_saved = is_new and digest == _EMPTY
+        if known is not None and (known.content.digest == digest or is_being_saved):
             content = known.content
         else:
             content = Content(digest=digest, problem=problem)
             self._texts[path] = (digest, read or "")
         # Two writes within one tick of the file system's clock leave the same stamp: a stamp
         # that is new is looked at once more before it is believed.
-        settled = known is not None and known.stamp == stamp
+        settled = not is_new
         self._known[path] = _Entry(stamp=stamp, content=content, settled=settled)
         return content
 
 
-def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[Found]:
-    try:
-        state = Path(folder).stat()
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=_name)
-    except OSError:
-        yield prefix.rstrip("/"), None
-        return
-    here = (state.st_dev, state.st_ino)
-    if here in above:  # a link back to a folder that we came through
-        return
-    for entry in entries:
-        name = entry.name
-        if name.startswith("."):
-            continue
-        if _is_folder(entry):
-            yield from _walk(entry.path, f"{prefix}{name}/", above | {here})
-        elif _runs(name):
-            try:
-                found = entry.stat()
-            except FileNotFoundError:
-                continue  # gone between the listing and now
-            except OSError:
-                yield prefix + name, None
+class _Walk:
+    """One walk: every path that runs, and the stamps of those that are not as they were.
+
+    Of what stands still nothing but its path is kept: a poll is little more than one `stat` a
+    file, and leaves the collector nothing to walk over.
+    """
+
+    def __init__(self, known: Mapping[str, _Entry]) -> None:
+        self._known = known
+        self.paths: list[str] = []
+        self.moved: dict[str, Stamp | None] = {}
+
+    def go(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> None:
+        try:
+            state = os.stat(folder)  # noqa: PTH116 no paths are built here
+            with os.scandir(folder) as listed:
+                entries = list(listed)
+        except OSError:
+            self._put(prefix.rstrip("/"), None)
+            return
+        here = (state.st_dev, state.st_ino)
+        if here in above:  # a link back to a folder that we came through
+            return
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
                 continue
-            if stat.S_ISREG(found.st_mode):
-                yield prefix + name, (found.st_mtime_ns, found.st_size, found.st_ino)
+            if _is_folder(entry):
+                self.go(entry.path, f"{prefix}{name}/", above | {here})
+            elif _runs(name):
+                self._look(entry, prefix + name)
 
+    def _look(self, entry: os.DirEntry[str], path: str) -> None:
+        try:
+            found = entry.stat()
+        except FileNotFoundError:
+            return  # gone between the listing and now
+        except OSError:
+            self._put(path, None)
+            return
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        known = self._known.get(path)
+        if known is not None and known.settled and known.stamp == stamp:
+            self.paths.append(path)
+        elif stat.S_ISREG(found.st_mode):
+            self._put(path, stamp)
 
-_name = attrgetter("name")
+    def _put(self, path: str, stamp: Stamp | None) -> None:
+        self.paths.append(path)
+        self.moved[path] = stamp
 
 
 @lru_cache(maxsize=100_000)

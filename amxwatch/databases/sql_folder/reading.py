@@ -18,7 +18,7 @@ from amxwatch.databases.sql_folder.memory import Frozen
 from amxwatch.databases.sql_folder.parsed_files import Library, Parsed
 from amxwatch.databases.sql_folder.parser import Parser
 
-READER = f"sql_folder/1 sqlglot/{version('sqlglot')}"
+READER = f"sql_folder/2 sqlglot/{version('sqlglot')}"
 """sqlglot spells types and views; another version of it may spell them differently."""
 
 _MOST_REPLAYED = 0.5
@@ -56,10 +56,9 @@ class FolderReading:
         """Return a digest of every path and content. Raises: DatabaseUnavailableError."""
         contents = self._looked = self._library.look()
         if self._gate is None or self._gate[0] is not contents:
-            marks = hashlib.blake2b(digest_size=16)
-            for path, content in contents:
-                marks.update(f"{path}\0{content.digest}\0".encode("utf-8", "surrogateescape"))
-            self._gate = (contents, marks.hexdigest())
+            marks = "".join([f"{path}\0{content.digest}\0" for path, content in contents])
+            encoded = marks.encode("utf-8", "surrogateescape")
+            self._gate = (contents, hashlib.blake2b(encoded, digest_size=16).hexdigest())
         return self._gate[1]
 
     def remember(self, catalog: Catalog) -> None:

@@ -12,6 +12,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from amxwatch.core.grammar import are_within_bounds, is_harmless
 from amxwatch.databases.sql_folder import alters, creates, dialects, grammar
 from amxwatch.databases.sql_folder.edits import (
     Again,
@@ -47,6 +48,9 @@ from amxwatch.databases.sql_folder.tokens import (
 
 _DEEPEST = 200
 """sqlglot is compiled code: nested a few thousand deep it would end the process, not raise."""
+
+_LONGEST = 400_000
+"""Tokens of one statement: a table of 5,000 columns takes some 60,000, and a second."""
 
 _COMMENT = Headline(verb="COMMENT", kind="COMMENT")
 
@@ -207,7 +211,9 @@ def _edits(
 
 
 def parse_tree(tokens: Tokens, text: str, dialect: Dialect) -> exp.Expr:
-    """Parse one statement and fold its identifiers. Raises: ParseError."""
+    """Parse one statement and fold its identifiers. Raises: ParseError, UnreadableError."""
+    if not (is_harmless(text) or are_within_bounds(tokens, longest=_LONGEST)):
+        raise UnreadableError("too deeply nested, too many joins, or too long", tokens[0])
     trees = [tree for tree in dialect.parser().parse(list(tokens), text) if tree is not None]
     if not trees:
         raise ParseError("it holds no statement")

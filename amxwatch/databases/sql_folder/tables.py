@@ -162,12 +162,20 @@ def with_comments_of(table: Table, before: Table) -> Table:
     return replace(table, comment=table.comment or before.comment, columns=tuple(columns))
 
 
+def _takes_default(column: Column, copy: Copy) -> bool:
+    default = column.default or ""
+    if default.startswith("GENERATED ALWAYS AS ("):
+        return copy.expressions
+    is_numbered = default.startswith("GENERATED ") or default == "AUTO_INCREMENT"
+    return copy.identities if is_numbered else copy.defaults
+
+
 def copied(table: Table, source: Table, copy: Copy) -> Table:
     """Take over another table's columns, and its keys and comments where asked."""
     columns = tuple(
         replace(
             column,
-            default=column.default if copy.defaults else None,
+            default=column.default if _takes_default(column, copy) else None,
             comment=column.comment if copy.comments else None,
         )
         for column in source.columns

@@ -6,9 +6,10 @@ until it commits. Readers see one consistent view and wait for nobody.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from amxwatch.core.errors import StoreBusyError, StoreError
+from amxwatch.core.errors import StoreBusyError, StoreError, StoreFullError
 
 READERS = 4
 """Connections beside the writer's."""
@@ -42,6 +43,10 @@ def make_engine(path: Path, *, wait_seconds: float = 0.0) -> Engine:
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+    # Before anything is written: only an empty file takes it (asked of any other, it wants the
+    # writer's lock). Room is given back in small steps.
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses commits with the power
     connection.execute("PRAGMA foreign_keys = ON")
@@ -50,6 +55,23 @@ def _set_up(connection: sqlite3.Connection, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def make_shrinkable(engine: Engine) -> None:
+    """Rewrite a file of an older version, so that it can give room back to the disk.
+
+    Where there is no room to do that, or others are at work, it stays as it is: it only grows.
+    """
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        if raw.execute("PRAGMA auto_vacuum").fetchone() == (_NONE,):
+            with suppress(sqlite3.OperationalError):
+                raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                raw.execute("VACUUM")
+
+
+_NONE = 0
 
 
 def check_file(path: Path) -> None:
@@ -99,13 +121,31 @@ def _ours(error: Any, path: Path) -> StoreError:
     if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return _damaged(path)
     says = " ".join(str(error).split())
+    if kind == sqlite3.SQLITE_FULL or _is_out_of_room(code, path):
+        return StoreFullError(
+            f"the state database {path} failed: {says}; make room on the disk, and it goes on by"
+            f" itself"
+        )
     return StoreError(f"the state database {path} failed: {says}; {_REMEDIES.get(kind, _CHECK)}")
 
 
 _CHECK = "check that the file is ours and the disk is sound"
 
+
+def _is_out_of_room(code: int | None, path: Path) -> bool:
+    """SQLite cannot always tell a full disk from a broken one: the shared memory is mapped."""
+    if code is None or code & 0xFF not in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
+        return False
+    try:
+        return shutil.disk_usage(path.parent).free < _LITTLE_ROOM
+    except OSError:
+        return False
+
+
+_LITTLE_ROOM = 64 * 1024
+"""Bytes; SQLite's shared memory alone takes half as much."""
+
 _REMEDIES = {
-    sqlite3.SQLITE_FULL: "make room on the disk",
     sqlite3.SQLITE_READONLY: "give this user the right to write the file and its folder",
     sqlite3.SQLITE_PERM: "give this user the right to write the file and its folder",
     sqlite3.SQLITE_CANTOPEN: "give this user the right to write the file and its folder",

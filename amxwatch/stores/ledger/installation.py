@@ -57,6 +57,13 @@ class SqlInstallation:
         ).scalars()
         return format(sum(costs, Decimal(0)), "f")  # in Python: SQL would add floating numbers
 
+    def tell_once(self, hint: str) -> bool:
+        key = f"told:{hint}"
+        is_news = self._get(key) is None
+        if is_news:
+            self._put(key, "yes")
+        return is_news
+
     def _get(self, key: str) -> str | None:
         value: str | None = self._connection.execute(
             select(table.c.value).where(table.c.key == key)

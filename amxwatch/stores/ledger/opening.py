@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, inspect, text
 
 from amxwatch.core.errors import StoreBusyError, StoreError
-from amxwatch.stores.ledger.connection import check_file, make_engine, transaction
+from amxwatch.stores.ledger.connection import check_file, make_engine, make_shrinkable, transaction
 from amxwatch.stores.ledger.migrations import HEAD
 from amxwatch.stores.ledger.tables import metadata
 
@@ -76,6 +76,7 @@ def _migrate(path: Path) -> None:
                 _make(connection)
             elif version != HEAD:
                 _upgrade(connection, version, path)
+        make_shrinkable(engine)
     finally:
         engine.dispose()
 

@@ -28,6 +28,10 @@ from amxwatch.stores.ledger.tables import run as table
 
 _BY_CHANGE = (RunTrigger.CHANGE, RunTrigger.FILES)
 
+TOLERANCE = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(days=3)
+"""Nothing is put off for longer: not by a pause between tries, nor by a spent day."""
+
 # The statements of the busy paths are built once: building costs as much as running them.
 _GET = select(table).where(table.c.id == bindparam("run_id"))
 _SET = update(table).where(table.c.id == bindparam("run_id"))
@@ -44,7 +48,12 @@ _NEXT = (
     select(table.c.id)
     .where(
         table.c.status == RunStatus.QUEUED,
-        table.c.not_before <= bindparam("now"),
+        # What a clock that has been set back since put off is due now.
+        or_(
+            table.c.not_before <= bindparam("now"),
+            table.c.queued_at > bindparam("ahead"),
+            table.c.not_before > bindparam("too_far"),
+        ),
         or_(table.c.reserved_for.is_(None), table.c.reserved_for == bindparam("owner")),
         table.c.db_profile.not_in(bindparam("full_profiles", expanding=True)),
         or_(
@@ -103,6 +112,8 @@ class SqlRuns:
             return None
         wanted = {
             "now": now,
+            "ahead": now + TOLERANCE,
+            "too_far": now + LONGEST_WAIT,
             "owner": owner,
             "full_profiles": _full([row[0] for row in busy], slots.profiles, slots.each_profile),
             "full_schedules": _full([row[1] for row in busy], slots.schedules, slots.each_schedule),

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.change import Delta
 from amxwatch.core.codec import read_delta, write_delta
+from amxwatch.core.collector import collector_paused
 from amxwatch.core.errors import DeltaDamagedError, NotFoundError
 from amxwatch.ports.ledger import SnapshotRecord
 from amxwatch.stores.ledger.tables import snapshot as table
@@ -87,6 +88,17 @@ class SqlSnapshots:
         for number, packed in self._connection.execute(query.order_by(table.c.number)):
             yield number, _unpack(packed, profile, number)
 
+    def _newest(self, profile: str) -> Select[Any]:
+        query = select(*_RECORD).where(table.c.profile == profile)
+        return query.order_by(table.c.number.desc()).limit(1)
+
+
+class SqlSnapshotKeeping:
+    """Implements `ports.ledger.SnapshotKeeping`, over the same table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
     def oldest(self, profile: str) -> SnapshotNumber | None:
         query = select(func.min(table.c.number)).where(table.c.profile == profile)
         return self._connection.execute(query).scalar()
@@ -102,21 +114,19 @@ class SqlSnapshots:
         query = select(func.sum(func.length(table.c.delta))).where(table.c.profile == profile)
         return int(self._connection.execute(query).scalar() or 0)
 
-    def _newest(self, profile: str) -> Select[Any]:
-        query = select(*_RECORD).where(table.c.profile == profile)
-        return query.order_by(table.c.number.desc()).limit(1)
-
 
 def _pack(delta: Delta) -> bytes:
     """Compress piece by piece: the text of the first of many tables is large."""
     packer = zlib.compressobj(_LEVEL)
-    pieces = [packer.compress(piece.encode("ascii")) for piece in write_delta(delta)]
+    with collector_paused():
+        pieces = [packer.compress(piece.encode("ascii")) for piece in write_delta(delta)]
     return b"".join([*pieces, packer.flush()])
 
 
 def _unpack(packed: bytes, profile: str, number: int) -> Delta:
     try:
-        return read_delta(_lines(packed))
+        with collector_paused():
+            return read_delta(_lines(packed))
     except (zlib.error, UnicodeDecodeError, DeltaDamagedError):
         before = f"those up to {number - 1} can still be read" if number > 1 else "nothing is lost"
         raise DeltaDamagedError(

@@ -20,7 +20,9 @@ from sqlalchemy import (
 )
 
 from amxwatch.core.catalog import ObjectType
+from amxwatch.core.continuous import SessionStatus
 from amxwatch.core.draft import Band, DraftSource, DraftStatus
+from amxwatch.core.intake import IntakeSource, IntakeState, Priority
 from amxwatch.core.run import RunKind, RunStatus, RunTrigger
 from amxwatch.stores.ledger.columns import Choice, Document, Moment, Money, Serial, Words
 
@@ -68,6 +70,8 @@ run = Table(
     Column("failure_category", Text),
     Column("error", Words),
     Column("recovery_action", Words),
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("max_retries", Integer, nullable=False, server_default="0"),
 )
 
 OPEN_CHANGE = text(
@@ -95,7 +99,10 @@ step = Table(
     Column("at", Moment, nullable=False),
     Column("reply", Document, nullable=False),
 )
-"""Paid replies. Never deleted."""
+"""Paid replies, until `[retention]` lets them go."""
+
+Index("step_by_run", step.c.run_id)
+Index("step_by_time", step.c.at)
 
 flight = Table(
     "flight",
@@ -150,7 +157,22 @@ schedule = Table(
     Column("runs_completed", BigInteger, nullable=False),
     Column("declined_mark", Text),
     Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
 )
+
+Index("schedule_by_seq", schedule.c.seq)
+"""So that who keeps an agenda asks what moved since it last asked, in one cheap look."""
+
+FAILING = text("consecutive_failures > 0")
+MISSED = text("missed_due_at IS NOT NULL")
+
+Index(
+    "schedule_failing",
+    schedule.c.consecutive_failures,
+    sqlite_where=FAILING,
+    postgresql_where=FAILING,
+)
+Index("schedule_missed", schedule.c.missed_due_at, sqlite_where=MISSED, postgresql_where=MISSED)
 
 snapshot = Table(
     "snapshot",
@@ -215,6 +237,7 @@ draft = Table(
     Column("reviewed_at", Moment),
     Column("written_at", Moment),
     Column("written_text", Words),
+    Column("undone_at", Moment),
     Column("owner", Text),
     Column("error", Words),
     sqlite_autoincrement=True,
@@ -237,6 +260,8 @@ event = Table(
 )
 """Append-only."""
 
+Index("event_by_action", event.c.action, event.c.id)
+
 source = Table(
     "source",
     metadata,
@@ -253,6 +278,116 @@ source = Table(
     Column("grants", Words),
     Column("unseen", Document, nullable=False, server_default="[]"),
 )
+
+intake = Table(
+    "intake",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("source", Choice(IntakeSource), nullable=False),
+    Column("title", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("db_profile", Words, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("priority", Choice(Priority), nullable=False),
+    Column("state", Choice(IntakeState), nullable=False),
+    Column("dedupe_key", Text, nullable=False),
+    Column("signal", Text, unique=True),
+    Column("added_at", Moment, nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("approved_at", Moment),
+    Column("ended_at", Moment),
+    Column("run_id", Text, index=True),
+    Column("session", Text),
+    Column("schedule", Words),
+    Column("tries", Integer, nullable=False),
+    Column("outcome", Text),
+    Column("reason", Words),
+)
+"""Signals that became work."""
+
+OPEN_INTAKE = text("state IN ('new', 'approved', 'planned', 'running')")
+
+UNTRIAGED = text("state = 'new' AND reason IS NULL")
+
+Index(
+    "intake_untriaged",
+    intake.c.state,  # all equal: without them SQLite would take the index of all states
+    intake.c.reason,
+    intake.c.priority,
+    intake.c.added_at,
+    intake.c.id,
+    sqlite_where=UNTRIAGED,
+    postgresql_where=UNTRIAGED,
+)
+Index("intake_by_state", intake.c.state, intake.c.priority, intake.c.added_at, intake.c.id)
+Index(
+    "intake_open",
+    intake.c.dedupe_key,
+    unique=True,
+    sqlite_where=OPEN_INTAKE,
+    postgresql_where=OPEN_INTAKE,
+)
+
+git_ref = Table(
+    "git_ref",
+    metadata,
+    Column("watch", Text, primary_key=True),
+    Column("commit", Text, nullable=False),
+)
+"""How far each watched git ref was seen."""
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner_type", Text, nullable=False),
+    Column("owner_id", Words, nullable=False),
+    Column("db_profile", Words, nullable=False),
+    Column("vision_path", Words, nullable=False),
+    Column("status", Choice(SessionStatus), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("moved_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("due_key", Text, unique=True),
+    Column("max_runs", BigInteger, nullable=False),
+    Column("max_usd", Money),
+    Column("runs_started", BigInteger, nullable=False),
+    Column("runs_completed", BigInteger, nullable=False),
+    Column("idle_cycles", BigInteger, nullable=False),
+    Column("run_id", Text),
+    Column("goal", Words),
+    Column("intake_id", Text),
+    Column("objective", Words),
+    Column("met", Document),
+    Column("tries", Document, nullable=False),
+    Column("expansions", Document, nullable=False),
+    Column("reason", Words),
+    Column("category", Text),
+    Column("recovery_action", Words),
+)
+"""Continuous sessions; at most one open for each owner."""
+
+OPEN_SESSION = text("ended_at IS NULL")
+
+Index(
+    "session_open",
+    session.c.owner_type,
+    session.c.owner_id,
+    unique=True,
+    sqlite_where=OPEN_SESSION,
+    postgresql_where=OPEN_SESSION,
+)
+
+table_look = Table(
+    "table_look",
+    metadata,
+    Column("schedule", Words, primary_key=True),
+    Column("schema_name", Words, primary_key=True),
+    Column("table_name", Words, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("statistics", Text, nullable=False),
+)
+"""How each table looked to a persistent schedule last."""
 
 installation = Table(
     "installation",

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from functools import cached_property
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from amxwatch.core.errors import StoreBusyError
+from amxwatch.core.errors import StoreBusyError, StoreError
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.ledger import Tx
+from amxwatch.stores.ledger.alerts import SqlAlerts, SqlOutbox
 from amxwatch.stores.ledger.connection import READERS, transaction
 from amxwatch.stores.ledger.drafts import SqlDrafts
 from amxwatch.stores.ledger.events import SqlEvents
+from amxwatch.stores.ledger.history import SqlHistory
+from amxwatch.stores.ledger.housekeeping import SqlHousekeeping
 from amxwatch.stores.ledger.installation import SqlInstallation
+from amxwatch.stores.ledger.intake import SqlGitRefs, SqlIntake
+from amxwatch.stores.ledger.memory import SqlMemory
+from amxwatch.stores.ledger.news import SqlNews
 from amxwatch.stores.ledger.objects import SqlObjects
 from amxwatch.stores.ledger.runs import SqlRuns
 from amxwatch.stores.ledger.schedules import SqlSchedules
-from amxwatch.stores.ledger.snapshots import SqlSnapshots
+from amxwatch.stores.ledger.sessions import SqlSessions
+from amxwatch.stores.ledger.snapshots import SqlSnapshotKeeping, SqlSnapshots
 from amxwatch.stores.ledger.sources import SqlSources
 from amxwatch.stores.ledger.steps import SqlSteps
 
@@ -34,12 +46,21 @@ PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = (0.001, 0.008)
 """Between two tries, drawn evenly: with growing pauses the one that waits longest would lose."""
 
+TOGETHER = 64
+"""How many functions share one transaction at most: other processes want to write too."""
+
 
 class SqlTx:
     """Implements `ports.ledger.Tx` on one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @contextmanager
+    def part(self) -> Iterator[SqlTx]:
+        """Yield a part of the transaction that falls by itself when the block raises."""
+        with self._connection.begin_nested():
+            yield SqlTx(self._connection)
 
     @cached_property
     def runs(self) -> SqlRuns:
@@ -58,6 +79,10 @@ class SqlTx:
         return SqlSnapshots(self._connection)
 
     @cached_property
+    def keeping(self) -> SqlSnapshotKeeping:
+        return SqlSnapshotKeeping(self._connection)
+
+    @cached_property
     def objects(self) -> SqlObjects:
         return SqlObjects(self._connection)
 
@@ -74,24 +99,146 @@ class SqlTx:
         return SqlSources(self._connection)
 
     @cached_property
+    def intake(self) -> SqlIntake:
+        return SqlIntake(self._connection)
+
+    @cached_property
+    def git_refs(self) -> SqlGitRefs:
+        return SqlGitRefs(self._connection)
+
+    @cached_property
+    def history(self) -> SqlHistory:
+        return SqlHistory(self._connection)
+
+    @cached_property
+    def alerts(self) -> SqlAlerts:
+        return SqlAlerts(self._connection, self.outbox, self.schedules)
+
+    @cached_property
+    def outbox(self) -> SqlOutbox:
+        return SqlOutbox(self._connection)
+
+    @cached_property
+    def sessions(self) -> SqlSessions:
+        return SqlSessions(self._connection)
+
+    @cached_property
+    def memory(self) -> SqlMemory:
+        return SqlMemory(self._connection, self.drafts)
+
+    @cached_property
+    def news(self) -> SqlNews:
+        return SqlNews(self._connection)
+
+    @cached_property
     def installation(self) -> SqlInstallation:
         return SqlInstallation(self._connection)
 
+    @cached_property
+    def housekeeping(self) -> SqlHousekeeping:
+        return SqlHousekeeping(self._connection)
+
+
+@dataclass(eq=False)
+class _Wish:
+    """One function that waits for a transaction; used as a block, it keeps what became of it."""
+
+    work: Callable[[Tx], Any]
+    is_done: bool = False
+    result: Any = None
+    error: Exception | None = None
+
+    def __enter__(self) -> None:
+        self.result = self.error = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> bool:
+        """Keep what `work` raised for its caller; the driver's own errors end the transaction."""
+        if not isinstance(error, Exception) or isinstance(error, DBAPIError):
+            return False
+        self.error = error
+        return True
+
+
+def _together(wishes: list[_Wish], tx: SqlTx) -> None:
+    """Run each in a savepoint of its own."""
+    for wish in wishes:
+        with wish, tx.part() as part:
+            wish.result = wish.work(part)
+
 
 class SqlLedger:
-    """Implements `ports.ledger.Ledger`. Writers of this process take turns, first come first."""
+    """Implements `ports.ledger.Ledger`. Writers of this process take turns, first come first.
+
+    Those that wait at the same time share one transaction, each in a savepoint of its own: the
+    disk is waited for once. A function returns to its caller only when that is committed.
+    """
 
     def __init__(self, engine: Engine, *, path: Path, clock: Clock) -> None:
         self._engine = engine
         self._path = path
         self._clock = clock
         self._turn = anyio.Lock()
+        self._waiting: deque[_Wish] = deque()
         self._threads = anyio.CapacityLimiter(READERS + 1)
         self._readers = anyio.Semaphore(READERS)
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        async with self._turn:
-            return await self._patiently(work, writes=True)
+        wish = _Wish(work)
+        self._waiting.append(wish)
+        try:
+            async with self._turn:
+                while not wish.is_done:
+                    await self._serve()
+        finally:
+            if not wish.is_done:
+                await self._withdraw(wish)
+        if wish.error is not None:
+            raise wish.error
+        return wish.result  # type: ignore[no-any-return]  # what `work` returned
+
+    async def _withdraw(self, wish: _Wish) -> None:
+        """Leave nothing behind that would be written after its cancelled caller has gone."""
+        if wish not in self._waiting:  # another task is writing it just now
+            with anyio.CancelScope(shield=True):
+                await self._turn.acquire()
+                self._turn.release()
+        if wish in self._waiting:
+            self._waiting.remove(wish)
+
+    async def _serve(self) -> None:
+        """Run what waits, in one transaction."""
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+        served = False
+        try:
+            await self._run(taken)
+            served = True
+        finally:
+            if not served:  # cancelled before anything was committed: the next in turn runs them
+                self._waiting.extendleft(reversed(taken))
+        for wish in taken:
+            wish.is_done = True
+
+    async def _run(self, taken: list[_Wish]) -> None:
+        if len(taken) > 1:
+            try:
+                return await self._patiently(partial(_together, taken), writes=True)
+            except StoreBusyError as error:
+                for wish in taken:
+                    wish.error = error
+                return None
+            except StoreError:
+                # SQLite may have rolled back all of it: each for itself, so that one that
+                # cannot be written does not take the others with it.
+                pass
+        for wish in taken:
+            with wish:
+                wish.result = await self._patiently(wish.work, writes=True)
+        return None
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         # Readers leave one thread and one connection for the writer.
@@ -102,7 +249,7 @@ class SqlLedger:
         """Close every connection. May be called twice."""
         await anyio.to_thread.run_sync(self._engine.dispose, limiter=self._threads)
 
-    async def _patiently(self, work: Callable[[Tx], T], *, writes: bool) -> T:
+    async def _patiently(self, work: Callable[[SqlTx], T], *, writes: bool) -> T:
         until = self._clock.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -114,6 +261,6 @@ class SqlLedger:
                     raise
             await self._clock.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 no secret
 
-    def _once(self, work: Callable[[Tx], T], writes: bool) -> T:
+    def _once(self, work: Callable[[SqlTx], T], writes: bool) -> T:
         with transaction(self._engine, self._path, writes=writes) as connection:
             return work(SqlTx(connection))

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
 from amxwatch.core.change import Delta, Moved, Patch
+from amxwatch.core.collector import collector_paused
 from amxwatch.core.life import Lives
 from amxwatch.stores.snapshots import comparing, filing, opening, reading, replaying
 from amxwatch.stores.snapshots.damage import BlamedError, type_of_signature
@@ -41,7 +42,7 @@ class SnapshotCache:
         return held[1] if held else None
 
     async def compare(self, catalog: Catalog, *, ignore: Sequence[str]) -> tuple[Delta, Moved]:
-        return await self._read(lambda opened: comparing.compare(opened, catalog, ignore))
+        return await self._run(lambda: self._compare(catalog, ignore))
 
     async def compare_patch(self, patch: Patch, *, ignore: Sequence[str]) -> tuple[Delta, Moved]:
         return await self._read(lambda opened: comparing.compare_patch(opened, patch, ignore))
@@ -75,7 +76,10 @@ class SnapshotCache:
 
     def _held(self) -> reading.type_of_held:
         """Return the oldest and newest number; without opening a file that has not moved."""
-        if self._seen is not None and self._seen[0] == opening.signature(self._path):
+        now = opening.signature(self._path)
+        if not now:
+            return None
+        if self._seen is not None and self._seen[0] == now:
             return self._seen[1]
 
         def work(opened: DuckDBPyConnection) -> tuple[type_of_signature, reading.type_of_held]:
@@ -84,16 +88,29 @@ class SnapshotCache:
         self._seen = opening.read(self._path, work, wait_seconds=self._wait_seconds)
         return self._seen[1]
 
+    def _compare(self, catalog: Catalog, ignore: Sequence[str]) -> tuple[Delta, Moved]:
+        with collector_paused():
+            if not opening.signature(self._path):
+                return comparing.compare_first(catalog, ignore)
+            return opening.read(
+                self._path,
+                lambda opened: comparing.compare(opened, catalog, ignore),
+                wait_seconds=self._wait_seconds,
+            )
+
     def _replay(self, log: Iterable[tuple[SnapshotNumber, Delta]]) -> None:
         before = opening.signature(self._path)
-        opening.write(
-            self._path,
-            lambda opened: replaying.replay(opened, log),
-            wait_seconds=self._wait_seconds,
-        )
+
+        def work(opened: DuckDBPyConnection) -> reading.type_of_held:
+            with collector_paused():
+                replaying.replay(opened, log)
+            return reading.held(opened)
+
+        held, after = opening.write(self._path, work, wait_seconds=self._wait_seconds)
+        self._seen = after, held
         if self._blamed is not None and self._blamed.signature == before:
             # What is wrong with it still is.
-            self._blamed.signature = opening.signature(self._path)
+            self._blamed.signature = after
 
     def _forget(self, oldest: SnapshotNumber) -> None:
         held = self._held()

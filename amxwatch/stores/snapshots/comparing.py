@@ -24,18 +24,26 @@ def compare(
     """Return what turns the newest snapshot into `catalog`, also as version pairs."""
     number = newest(connection)
     if number is None:
-        rows: list[type_of_row] = [(None, place) for place in range(len(catalog.tables))]
-    else:
-        load(connection, fingerprint_rows(catalog.tables))
-        rows = find_moved(connection)
+        return compare_first(catalog, ignore)
+    load(connection, fingerprint_rows(catalog.tables))
+    rows = find_moved(connection)
     moved = Moved(
-        tables=_pair_tables(connection, rows, catalog.tables, number or 0),
-        schemas=_pair_schemas(connection, catalog.schemas, number or 0),
+        tables=_pair_tables(connection, rows, catalog.tables, number),
+        schemas=_pair_schemas(connection, catalog.schemas, number),
     )
     ignored = tuple(sorted(set(ignore)))
     here = (catalog.reader, catalog.source, ignored)
-    before = origin(connection, number or 0)
-    return _delta(catalog, ignored, moved, baseline=before not in (None, here)), moved
+    return _delta(catalog, ignored, moved, baseline=origin(connection, number) != here), moved
+
+
+def compare_first(catalog: Catalog, ignore: Sequence[str]) -> tuple[Delta, Moved]:
+    """Return what turns nothing into `catalog`, also as version pairs. Needs no cache."""
+    tables = {(table.schema, table.name): canonical(table) for table in catalog.tables}
+    moved = Moved(
+        tables=tuple([(None, tables[name]) for name in sorted(tables)]),
+        schemas=pair_schemas({}, {schema.name: schema for schema in catalog.schemas}),
+    )
+    return _delta(catalog, tuple(sorted(set(ignore))), moved, baseline=False), moved
 
 
 def compare_patch(
@@ -82,7 +90,7 @@ def _pair_tables(
     old = {(table.schema, table.name): table for table in found.values()}
     moved = (canonical(tables[place]) for _, place in rows if place is not None)
     new = {(table.schema, table.name): table for table in moved}
-    names = sorted(old.keys() | new.keys() if old else new)  # mostly in order where none is old
+    names = sorted(old.keys() | new.keys())
     return tuple((old.get(name), new.get(name)) for name in names)
 
 

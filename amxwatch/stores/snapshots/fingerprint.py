@@ -11,12 +11,13 @@ from __future__ import annotations
 import marshal
 from dataclasses import replace
 from hashlib import blake2b
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from amxwatch.core.catalog import Column, Key, KeyKind, ObjectType, Table
 
 _FORMAT = 2
 _ORDINAL = attrgetter("ordinal")
+_FIRST = itemgetter(0)
 
 
 def fingerprint(table: Table) -> int:
@@ -26,27 +27,31 @@ def fingerprint(table: Table) -> int:
     tables of one catalog share it by chance is expected once in 3,000 million catalogs of
     100,000 tables.
     """
-    return digest(body(canonical(table)))
+    return digest(body(table))
 
 
 def canonical(table: Table) -> Table:
     """Return the table with columns by ordinal and keys by (kind, columns)."""
     ordinals = [column.ordinal for column in table.columns]
-    keys = table.keys
-    if len(keys) > 1:
-        keys = tuple(sorted(keys, key=_key_order))
+    keys = in_order(table.keys)
     if keys == table.keys and ordinals == sorted(ordinals):
         return table  # the usual case; a copy costs ten times the look
     return replace(table, columns=tuple(sorted(table.columns, key=_ORDINAL)), keys=keys)
 
 
+def in_order(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Return keys by (kind, columns)."""
+    return tuple(sorted(keys, key=_key_order)) if len(keys) > 1 else keys
+
+
 def body(table: Table) -> bytes:
-    """Return what counts of a canonical table, as bytes that `rows.read_table` reads."""
+    """Return what counts of a table, in canonical order, as bytes that `rows.read_table` reads."""
     # Spelled out: attrgetter takes twice as long, and there are a million columns.
     columns = [
         (c.ordinal, c.name, c.type, c.nullable, c.default, c.comment, c.native_num)
         for c in table.columns
     ]
+    columns.sort(key=_FIRST)
     content = (
         table.schema,
         table.name,
@@ -58,7 +63,7 @@ def body(table: Table) -> bytes:
         table.reads,
         [
             (key.kind.value, key.columns, key.references, key.referenced_columns)
-            for key in table.keys
+            for key in in_order(table.keys)
         ],
         columns,
     )

@@ -61,22 +61,24 @@ def read(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
         return work(connection)
 
 
-def write(path: Path, work: type_of_work[T], *, wait_seconds: float) -> T:
+def write(path: Path, work: type_of_work[T], *, wait_seconds: float) -> tuple[T, type_of_signature]:
     """Run `work` on the cache in one transaction, making the file where there is none. Blocks.
 
+    Returns also the state in which it leaves the file.
     Raises: StoreBusyError, CacheBrokenError, StoreError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(path, wait_seconds), translated(path), _connected() as connection:
-        attach(connection, path, "cache")
-        path.chmod(0o600)
-        connection.begin()
-        if not is_ours(connection):
-            lay_out(connection)
-        # Without commit the close throws the transaction away.
-        result = work(connection)
-        connection.commit()
-        return result
+    with locked(path, wait_seconds), translated(path):
+        with _connected() as connection:
+            attach(connection, path, "cache")
+            path.chmod(0o600)
+            connection.begin()
+            if not is_ours(connection):
+                lay_out(connection)
+            # Without commit the close throws the transaction away.
+            result = work(connection)
+            connection.commit()
+        return result, signature(path)
 
 
 @contextmanager

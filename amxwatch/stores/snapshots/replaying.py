@@ -9,7 +9,6 @@ from duckdb import DuckDBPyConnection
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.change import Delta
 from amxwatch.stores.snapshots.damage import DamageError, OutdatedError
-from amxwatch.stores.snapshots.fingerprint import canonical
 from amxwatch.stores.snapshots.queries import queries
 from amxwatch.stores.snapshots.reading import newest
 from amxwatch.stores.snapshots.rows import table_row, type_of_row
@@ -51,8 +50,14 @@ class Names:
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection
+        self._highest: int
         ((self._highest,),) = connection.execute(queries("replay")["highest"]).fetchall()
         self._known: dict[type_of_name, int] = {}
+
+    @property
+    def any(self) -> bool:
+        """Claim that some table has a number already."""
+        return self._highest > 0
 
     def of(self, wanted: Sequence[type_of_name]) -> list[int]:
         """Return the numbers of these names."""
@@ -112,13 +117,15 @@ def _apply_tables(
     connection: DuckDBPyConnection, number: SnapshotNumber, delta: Delta, names: Names
 ) -> None:
     put = [(table.schema, table.name) for table in delta.put_tables]
+    stands_any = names.any
     numbers = names.of([*put, *delta.gone_tables])
-    append(connection, "touched_tbl", ((tid,) for tid in numbers))
-    connection.execute(queries("replay")["close_tables"], {"n": number})
+    if stands_any:
+        append(connection, "touched_tbl", ((tid,) for tid in numbers))
+        connection.execute(queries("replay")["close_tables"], {"n": number})
     for start in range(0, len(put), _PART):
         part = delta.put_tables[start : start + _PART]
         own = zip(numbers[start : start + _PART], part, strict=False)
-        append(connection, "tbl", ((*table_row(tid, canonical(t)), number, None) for tid, t in own))
+        append(connection, "tbl", ((*table_row(tid, t), number, None) for tid, t in own))
 
 
 def append(connection: DuckDBPyConnection, table: str, rows: Iterable[type_of_row]) -> None:
