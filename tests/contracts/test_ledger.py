@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from amxwatch.clocks.manual import ManualClock
@@ -478,3 +479,46 @@ async def test_a_ledger_that_stays_busy_says_so(busy: Busy) -> None:
     assert "try again" in str(busy.told[0])
     assert busy.clock.now() > later(29)
     assert await busy.ledger.read(lambda tx: tx.events.after(0)) == []
+
+
+async def test_what_is_committed_is_not_written_again_when_its_writer_is_cancelled(
+    ledger: SqlLedger,
+) -> None:
+    """Writers share a transaction; where it falls, each is written by itself, and once."""
+    written: list[str] = []
+    refused: list[StoreError] = []
+    first = anyio.CancelScope()
+
+    def counts(tx: Tx) -> None:
+        tx.installation.keep_config("kept")
+        written.append("counts")
+        if len(written) > 1:  # by itself now; whoever writes for all goes once this is committed
+            anyio.from_thread.run_sync(first.cancel)
+
+    def falls(tx: Tx) -> None:
+        assert tx.runs.put(a_run("run_1"))
+        tx._connection.exec_driver_sql("INSERT INTO run (id) VALUES ('run_1')")  # type: ignore[attr-defined]
+
+    async def leader() -> None:
+        with first:
+            await ledger.write(lambda tx: tx.installation.daemon())
+
+    async def one() -> None:
+        await ledger.write(counts)
+
+    async def other() -> None:
+        try:
+            await ledger.write(falls)
+        except StoreError as error:
+            refused.append(error)
+
+    async with ledger._turn, anyio.create_task_group() as group:  # both wait from here on
+        for task in (leader, one, other):
+            group.start_soon(task)
+        await anyio.wait_all_tasks_blocked()
+        ledger._turn.release()
+        await anyio.wait_all_tasks_blocked()
+        await ledger._turn.acquire()
+    assert written == ["counts", "counts"], "once with the other, and once by itself"
+    assert len(refused) == 1
+    assert await ledger.read(lambda tx: tx.installation.good_config()) == "kept"

@@ -1,8 +1,7 @@
-"""The busy part of the ledger as plain Python: fifty times as quick as SQL, and as strict.
+"""The busy part of the ledger as plain Python: many times as quick as SQL, and as strict.
 
 Runs, steps, schedules, snapshots, sources and events; whatever else a transaction asks for is left
-to the SQL ledger. `tests/simulation/test_ledger.py` holds both to the same answers, and to the
-same course of whole seeds.
+to the SQL ledger. `tests/simulation/test_ledger.py` holds both to the same contract.
 """
 
 from __future__ import annotations

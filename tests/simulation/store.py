@@ -2,8 +2,8 @@
 
 With `sql`, statements, tables, indexes and constraints are the real ones; only threads and locks
 are left out, as a transaction here is over before anyone else can look. What was read is
-remembered until the next write. Without it the busy tables are those of `ledger`, which is many
-times as quick; the same seed takes the same course on both.
+remembered until the next write. Without it the busy tables are those of `ledger`, which is
+many times as quick.
 """
 
 from __future__ import annotations

@@ -213,32 +213,33 @@ class SqlLedger:
     async def _serve(self) -> None:
         """Run what waits, in one transaction."""
         taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-        served = False
         try:
             await self._run(taken)
-            served = True
         finally:
-            if not served:  # cancelled before anything was committed: the next in turn runs them
-                self._waiting.extendleft(reversed(taken))
-        for wish in taken:
-            wish.is_done = True
+            # Where we were cancelled, the next in turn runs those that are not committed.
+            self._waiting.extendleft(wish for wish in reversed(taken) if not wish.is_done)
 
     async def _run(self, taken: list[_Wish]) -> None:
         if len(taken) > 1:
             try:
-                return await self._patiently(partial(_together, taken), writes=True)
+                await self._patiently(partial(_together, taken), writes=True)
             except StoreBusyError as error:
                 for wish in taken:
                     wish.error = error
-                return None
             except StoreError:
                 # SQLite may have rolled back all of it: each for itself, so that one that
                 # cannot be written does not take the others with it.
-                pass
+                return await self._run_each(taken)
+            for wish in taken:
+                wish.is_done = True
+            return None
+        return await self._run_each(taken)
+
+    async def _run_each(self, taken: list[_Wish]) -> None:
         for wish in taken:
             with wish:
                 wish.result = await self._patiently(wish.work, writes=True)
-        return None
+            wish.is_done = True
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         # Readers leave one thread and one connection for the writer.
