@@ -12,7 +12,7 @@ from contextlib import suppress
 import anyio
 
 from amxwatch.core.catalog import Catalog
-from amxwatch.core.draft import Band, Draft, DraftStatus, NewDraft
+from amxwatch.core.draft import APPLICABLE, Band, Draft, DraftStatus, NewDraft
 from amxwatch.core.errors import ProviderError, RunReleasedError, TransitionError
 from amxwatch.core.evidence import surroundings
 from amxwatch.core.run import Outcome
@@ -28,6 +28,7 @@ from amxwatch.flows.origins import Origins
 from amxwatch.flows.plan import Verdict, make_plan
 from amxwatch.flows.review import accept, is_automatic
 from amxwatch.flows.targets import Targets, choose, fix_end
+from amxwatch.flows.tries import left_behind
 from amxwatch.ports.engine import RunContext
 from amxwatch.ports.ledger import DraftFilter, Tx
 
@@ -154,14 +155,19 @@ async def _drafts_of(job: Job) -> list[Draft]:
 
 async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
     """Accept what needs no person, and write it back. Flagged and `low` drafts stay queued."""
-    for draft in drafts:
+    ledger, run = job.drafting.ledger, job.run
+    # What a try of this work that failed had not come to is ours to finish.
+    unfinished = APPLICABLE | {DraftStatus.PENDING}
+    left = await ledger.read(lambda tx: left_behind(tx, run, unfinished))
+    for draft in (*drafts, *left):
         if draft.status is DraftStatus.PENDING and is_automatic(draft):
             with suppress(TransitionError):  # a person was quicker; their word stands
-                await accept(job.drafting.ledger, job.drafting.clock, draft.id)
+                await accept(ledger, job.drafting.clock, draft.id)
     await job.context.check()
     # What an earlier life of this run was writing when it was killed is settled first.
     await settle_interrupted(job.source, job.drafting.is_dead, owner=job.drafting.owner)
-    rows = await make_plan(job.source, run_id=job.run.id)
+    tries = dict.fromkeys((run.id, *(draft.run_id for draft in left)))
+    rows = [row for run_id in tries for row in await make_plan(job.source, run_id=run_id)]
     writable = [row for row in rows if row.verdict is not Verdict.UNSUPPORTED]
     done = await apply.execute(job.source, writable, owner=job.drafting.owner)
     job.say(

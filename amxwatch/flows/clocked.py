@@ -124,7 +124,7 @@ async def _on_tick(
         return await _missed(firing, state, late)
     if tick.trigger.only_if_changed and not await _has_changed(firing, state):
         reason = "nothing changed since the last run"
-        await _keep_reason(firing, state, tick.newest, reason)
+        await _passed_over(firing, tick, state, reason)
         return Dispatched(schedule=plan.name, action="skip", status="pending", skip_reason=reason)
     return await _fire(firing, state, wanted, late)
 
@@ -177,16 +177,8 @@ async def _has_changed(firing: Firing, state: ScheduleState) -> bool:
     return found.mark is not None
 
 
-async def _keep_reason(firing: Firing, state: ScheduleState, due: datetime, reason: str) -> None:
-    def work(tx: Tx) -> None:
-        current = tx.schedules.get(state.name) or state
-        tx.schedules.put(replace(current, last_due_at=due, skip_reason=reason))
-
-    await firing.source.ledger.write(work)
-
-
 async def _passed_over(firing: Firing, tick: Tick, state: ScheduleState, reason: str) -> None:
-    """Record each firing that came due while a run was open, once."""
+    """Record each firing that came due while a run was open or nothing had changed, once."""
     newest = tick.newest
     assert newest is not None
     ticks = tick.between(tick.since, newest, MAX_TOLD + 1)
@@ -282,8 +274,8 @@ def _is_overtaken(tx: Tx, plan: Schedule, current: ScheduleState, state: Schedul
     """Say whether a person, or another process that looked, was quicker; then we look again."""
     if current.armed_at != state.armed_at or current.paused or current.cancelled:
         return True
-    which = RunFilter(statuses=OPEN, schedule=plan.name, limit=1)
-    return plan.skip_if_running and bool(tx.runs.list(which))
+    stops = OPEN if plan.skip_if_running else frozenset({RunStatus.BLOCKED})
+    return bool(tx.runs.list(RunFilter(statuses=stops, schedule=plan.name, limit=1)))
 
 
 def in_turn(now: datetime, place: int) -> datetime:

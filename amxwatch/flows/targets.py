@@ -12,7 +12,7 @@ from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber, Table
 from amxwatch.core.coverage import Author
 from amxwatch.core.draft import DraftStatus
 from amxwatch.core.errors import NotFoundError, ScopeError
-from amxwatch.core.run import Run, RunId, RunTrigger
+from amxwatch.core.run import Run, RunTrigger
 from amxwatch.core.scope import Scope
 from amxwatch.core.selection import (
     Carry,
@@ -28,6 +28,7 @@ from amxwatch.flows.described import commented, stale_of, words_of
 from amxwatch.flows.downstream import downstream
 from amxwatch.flows.pending import pending
 from amxwatch.flows.source import Source
+from amxwatch.flows.tries import SETTLED, left_behind
 from amxwatch.flows.watch import look
 from amxwatch.ports.engine import RunContext
 from amxwatch.ports.ledger import DraftFilter, Tx
@@ -128,7 +129,7 @@ async def choose(
             raise ScopeError(f"{source.profile}: {'; '.join(missing)}")
         work = await _undescribed(source, catalog, scope)
         objects = len(objects_in_scope(catalog, scope))
-    return await _without_known(source, catalog, work, objects, run.id)
+    return await _without_known(source, catalog, work, objects, run)
 
 
 async def workable(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
@@ -234,19 +235,24 @@ async def _without_known(
     catalog: Catalog,
     work: tuple[TableWork, ...],
     objects: int,
-    run_id: RunId | None,
+    run: Run | None,
 ) -> Targets:
-    """Leave out what waits for review, or was rejected, with the very same input."""
+    """Leave out what waits for review, or was rejected, with the very same input.
+
+    And what an earlier try of the same work was answered for already.
+    """
     refs = [ref for one in work for ref in one.refs]
     dialect = source.database.capabilities.dialect
     hashes = await anyio.to_thread.run_sync(inputs_of, catalog, refs, dialect)
 
     def held(tx: Tx) -> set[ObjectRef]:
         drafts = tx.drafts.list(DraftFilter(statuses=KNOWN, db_profile=source.profile))
+        drafts += left_behind(tx, run, SETTLED) if run is not None else []
         return {
             draft.ref
             for draft in drafts
-            if draft.input_hash in hashes.get(draft.ref, ()) and draft.run_id != run_id
+            if draft.input_hash in hashes.get(draft.ref, ())
+            and (run is None or draft.run_id != run.id)
         }
 
     known = await source.ledger.read(held) if refs else set()
