@@ -19,7 +19,7 @@ def state() -> None:
 @state.command()
 @click.argument("target", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 def backup(target: Path) -> None:
-    """Write the state and the config to a new file, while everything goes on.
+    """Write the state and the config to a file, while all goes on.
 
     Into a folder that exists it goes under a name with the time. The values of secrets are left
     out; so are the catalog caches, which are rebuilt from the state.
@@ -42,7 +42,10 @@ def backup(target: Path) -> None:
 
 @state.command()
 def check() -> None:
-    """Read the whole state database and say whether it is sound; 1 where it is not."""
+    """Read the whole state database and say whether it is sound.
+
+    Exit status 1 where it is not.
+    """
     from amxwatch.daemon.backup import check_state
 
     found, out = check_state(root()), output()

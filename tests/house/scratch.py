@@ -153,7 +153,7 @@ def blurred(text: str, folder: Path) -> list[str]:
     text = text.replace(str(folder), "/FOLDER")
     for pattern, word in (
         (r"/(?:home|Users|tmp)/\w[\w./-]*?/(?=shop|mine|models|\.amxwatch|demo|try)", "/FOLDER/"),
-        (r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{6}\b", "ID"),
+        (r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{8}\b", "ID"),
         (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:[+]00:00|Z)?", "TIME"),
         (r"\b\d+\.\d+ s\b", "SECONDS"),
         (r"\b[\d,]+ MB free", "MB free"),

@@ -6,7 +6,10 @@ import pytest
 
 from tests.surfaces.conftest import Inside, change_house
 
-KEYS = {"profile", "kept_from", "pruned", "held_back_by", "bytes_before", "bytes_after"}
+KEYS = {
+    *("profile", "kept_from", "pruned", "held_back_by", "passed"),
+    *("bytes_before", "bytes_after"),
+}
 
 
 def grow(shop: Inside, more: int) -> None:

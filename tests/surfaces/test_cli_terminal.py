@@ -187,7 +187,7 @@ def test_schedule_add_asks_for_what_is_missing(shop: Inside) -> None:
                 person.see("Pick ")
             person.say(answer)
         status, rest = person.end()
-    assert (status, "Heads-up" in rest) == (0, True)
+    assert (status, "is written" in rest) == (0, True)
     found = {one["name"]: one for one in shop.json("schedule", "list")["schedules"]}["weekly"]
     assert found["db_profile"] == "models"
     assert found["scope"] == "schema:public"
