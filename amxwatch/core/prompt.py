@@ -17,16 +17,10 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 from amxwatch.core.completion import CompletionRequest, Subject
-from amxwatch.core.evidence import (
-    Basis,
-    ColumnEvidence,
-    ColumnStatistics,
-    Neighbour,
-    Portion,
-    TableEvidence,
-)
+from amxwatch.core.evidence import Basis, ColumnEvidence, TableEvidence
+from amxwatch.core.facts import Detail, column_facts, lesson_facts, table_facts
 from amxwatch.core.memory import Lesson
-from amxwatch.core.naming import read_name, whole_words
+from amxwatch.core.naming import whole_words
 
 TABLE_KEY = "#table"
 """By which a reply names the table itself."""
@@ -38,14 +32,6 @@ class Verbosity(enum.StrEnum):
     ONE_SENTENCE = "one_sentence"
     SHORT = "short"
     PARAGRAPH = "paragraph"
-
-
-class Detail(enum.StrEnum):
-    """How much of the evidence goes into a prompt; the spelling is the one of TOML."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
 
 
 _LENGTHS = {
@@ -82,25 +68,6 @@ in different words, each in plain English, each {length}.
 _OPEN, _CLOSE = "<material>\n", "\n</material>"
 _RETRY = "\nAn earlier reply left these out or could not be read. Answer for every key in ask."
 
-CAPS = {
-    "name": 128,
-    "words": 256,
-    "type": 120,
-    "default": 120,
-    "expression": 300,
-    "comment": 400,
-    "value": 60,
-    "context": 6000,
-}
-"""Characters of a text from a database that go into a prompt."""
-
-_DEFINITION = {Detail.LOW: 0, Detail.MEDIUM: 800, Detail.HIGH: 2400}
-_SIBLINGS = {Detail.LOW: 20, Detail.MEDIUM: 60, Detail.HIGH: 120}
-
-
-_MOST_ORIGINS = 8
-"""Columns that one is computed from, and that are computed from one, which go into a prompt."""
-
 
 def build(
     table: TableEvidence,
@@ -121,7 +88,7 @@ def build(
     answered before. The same input gives the same request.
     """
     detail, length = Detail(prompt_detail), Verbosity(verbosity)
-    about_table = _table_facts(table, detail)
+    about_table = table_facts(table, detail)
     near = whole_words(
         [table.ref.table, *(ref.table for ref in table.references + table.sources)]
         + [column.ref.column for column in table.columns]
@@ -130,7 +97,7 @@ def build(
     subjects += [
         Subject(
             key=key_of(column),
-            facts={**_column_facts(column, near, detail), "table": about_table},
+            facts={**column_facts(column, near, detail), "table": about_table},
         )
         for column in columns
     ]
@@ -228,20 +195,12 @@ def _prompt(
     lessons: Sequence[Lesson],
 ) -> str:
     # What all requests of a run share stands first, for the providers' caches.
-    earlier: dict[str, object] = {"earlier": [_told(each) for each in lessons]} if lessons else {}
+    earlier: dict[str, object] = (
+        {"earlier": [lesson_facts(each) for each in lessons]} if lessons else {}
+    )
     material = {**earlier, "table": table, "ask": [_asked(subject) for subject in subjects]}
     tail = f"\n\n{instruction.strip()}" if instruction.strip() else ""
     return f"{_OPEN}{_json(material)}{_CLOSE}{tail}"
-
-
-def _told(lesson: Lesson) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "name": _cap(lesson.name, "name"),
-        "reviewer": lesson.answer.value,
-        "proposed": _cap(lesson.proposed, "comment"),
-        "kept": _cap(lesson.kept, "comment") if lesson.kept != lesson.proposed else None,
-    }
-    return _without_blanks(facts)
 
 
 def _asked(subject: Subject) -> dict[str, object]:
@@ -250,120 +209,6 @@ def _asked(subject: Subject) -> dict[str, object]:
         return {"key": TABLE_KEY, "object": subject.facts["object"]}
     facts = {name: value for name, value in subject.facts.items() if name != "table"}
     return {"key": subject.key, **facts}
-
-
-def _table_facts(table: TableEvidence, detail: Detail) -> dict[str, object]:
-    reading = read_name(table.ref.table)
-    siblings = [_cap(column.ref.column, "name") for column in table.columns]
-    described = {
-        _cap(column.ref.column, "name"): _cap(column.description, "comment")
-        for column in table.columns
-        if column.description
-    }
-    facts: dict[str, object] = {
-        "object": table.type.value,
-        "schema": _cap(table.ref.schema, "name"),
-        "name": _cap(table.ref.table, "name"),
-        "words": _cap(reading.text, "words"),
-        "unread": [_cap(token, "name") for token in reading.unknown[:8]],
-        "comment": _cap(table.comment, "comment"),
-        "accepted_description": _cap(table.description, "comment"),
-        "columns": siblings[: _SIBLINGS[detail]],
-        "references": [str(ref) for ref in table.references],
-        "referenced_by": [str(ref) for ref in table.referenced_by[:12]],
-        "reads_from": [str(ref) for ref in table.sources],
-        "definition": (table.definition or "")[: _DEFINITION[detail]],
-    }
-    if detail is not Detail.LOW:
-        facts["accepted_columns"] = described
-        facts["neighbours"] = [
-            {"object": str(each.ref), "description": _cap(each.description, "comment")}
-            for each in table.neighbours
-        ]
-        facts["house"] = _cap(table.context, "context")
-    return _without_blanks(facts)
-
-
-def _column_facts(
-    column: ColumnEvidence, near: tuple[str, ...], detail: Detail
-) -> dict[str, object]:
-    reading = read_name(column.ref.column, near)
-    facts: dict[str, object] = {
-        "object": "column",
-        "name": _cap(column.ref.column, "name"),
-        "words": _cap(reading.text, "words"),
-        "unit": reading.unit,
-        "unread": [_cap(token, "name") for token in reading.unknown[:8]],
-        "type": _cap(column.type, "type"),
-        "required": not column.nullable,
-        "default": _cap(column.default, "default"),
-        "primary_key": list(column.primary_key),
-        "unique": column.is_unique,
-        "references": str(column.references) if column.references else None,
-        "referenced_by": [str(ref) for ref in column.referenced_by[:12]],
-        "comment": _cap(column.comment, "comment"),
-        "accepted_description": _cap(column.description, "comment"),
-    }
-    if detail is not Detail.LOW:
-        facts |= _origin_facts(column)
-    facts["since_last_look"] = [_cap(each, "words") for each in column.deviations]
-    if column.statistics is not None and detail is not Detail.LOW:
-        facts["statistics"] = _statistics_facts(column.statistics, detail)
-    return _without_blanks(facts)
-
-
-def _origin_facts(column: ColumnEvidence) -> dict[str, object]:
-    """Return what a column is computed from, and what reads it."""
-    return {
-        "computed_by": _cap(column.derived.expression, "expression"),
-        "computed_from": [_origin(each) for each in column.sources[:_MOST_ORIGINS]],
-        "read_by": [str(ref) for ref in column.derived.read_by[:_MOST_ORIGINS]],
-    }
-
-
-def _origin(one: Neighbour) -> dict[str, object]:
-    return _without_blanks(
-        {"column": str(one.ref), "description": _cap(one.description, "comment")}
-    )
-
-
-def _statistics_facts(seen: ColumnStatistics, detail: Detail) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "rows_seen": seen.rows,
-        "empty_share": seen.null_share,
-        "all_values" if seen.is_enum else "some_values": [
-            _cap(value, "value") for value in seen.values
-        ],
-        "looks_like": list(seen.hints),
-    }
-    if detail is Detail.HIGH:
-        facts |= {
-            "distinct": seen.distinct,
-            "minimum": _cap(seen.minimum, "value"),
-            "maximum": _cap(seen.maximum, "value"),
-            "patterns": _portions(seen.patterns),
-            "lengths": _portions(seen.lengths),
-        }
-    return _without_blanks(facts)
-
-
-def _portions(portions: Sequence[Portion]) -> list[list[object]]:
-    return [[_cap(each.text, "value"), each.share] for each in portions]
-
-
-def _cap(text: str | None, kind: str) -> str:
-    text = text or ""
-    most = CAPS[kind]
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _without_blanks(facts: dict[str, object]) -> dict[str, object]:
-    """Leave out what says nothing: None, False, and empty texts and lists."""
-    return {
-        name: value
-        for name, value in facts.items()
-        if value is not None and value is not False and value not in ("", [], {})
-    }
 
 
 # Characters that could close the block, or hide text from a person who reads along: angle

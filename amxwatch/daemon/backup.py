@@ -72,6 +72,8 @@ def make_backup(config_dir: Path, target: Path, now: datetime) -> Backup:
         target = target / f"amxwatch-{now:%Y%m%d-%H%M%S}.tar.gz"
     if target.exists():
         raise UsageError(f"{target} exists: name another file, or a folder")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}: make it, or name a file elsewhere")
     config, left_out = _config(config_dir)
     manifest = {
         "format": FORMAT,

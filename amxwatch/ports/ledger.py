@@ -16,7 +16,7 @@ from amxwatch.core.catalog import ObjectId, ObjectRef, SnapshotNumber, SourcePro
 from amxwatch.core.change import Delta
 from amxwatch.core.draft import Draft, DraftEvent, DraftId, DraftStatus, NewDraft
 from amxwatch.core.event import Event
-from amxwatch.core.run import Paid, Run, RunEvent, RunId, RunStatus, Slots
+from amxwatch.core.run import Run, RunEvent, RunId, RunStatus, Slots
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.core.sight import Unseen
 from amxwatch.ports.alerts import Alerts, Outbox
@@ -26,6 +26,7 @@ from amxwatch.ports.intake import GitRefs, Intake
 from amxwatch.ports.memory import Memory
 from amxwatch.ports.news import News
 from amxwatch.ports.sessions import Sessions
+from amxwatch.ports.steps import Steps
 
 T = TypeVar("T")
 
@@ -148,34 +149,6 @@ class Runs(Protocol):
         """Raises: NotFoundError."""
 
     def list(self, which: RunFilter) -> list[Run]: ...
-
-
-class Steps(Protocol):
-    """Paid replies, by key, for ever."""
-
-    def begin(self, key: str, run_id: RunId, token: int, at: datetime) -> str | None:
-        """Return the recorded reply; else note that a request is in flight and return None.
-
-        Raises: FencedError.
-        """
-
-    def finish(self, key: str, run_id: RunId, paid: Paid, at: datetime) -> Run:
-        """Record the reply, add its cost to the run's totals, and return the run.
-
-        A reply that is already there stays, and this is not an error. Not fenced: what was
-        paid is kept and counted, whoever holds the run by now.
-        """
-
-    def recorded(self, key: str) -> str | None: ...
-
-    def keep(self, key: str, run_id: RunId, text: str, at: datetime) -> None:
-        """Record a text that cost nothing. One that is already there stays."""
-
-    def forget(self, key: str, run_id: RunId) -> None:
-        """Drop the in-flight note of a request that surely was not answered."""
-
-    def lost(self, run_id: RunId) -> list[str]:
-        """Return, sorted, and clear the keys that were in flight when the worker left or died."""
 
 
 class Schedules(Protocol):

@@ -102,6 +102,19 @@ def test_what_a_restore_replaces_is_set_aside(install: Installed, tmp_path: Path
     assert len(install.json("schedule", "list")["schedules"]) == 2
 
 
+def test_a_backup_goes_nowhere_else_than_was_meant(install: Installed, tmp_path: Path) -> None:
+    install.config("")
+    install.run("status")
+    there = tmp_path / "there.tar.gz"
+    there.write_bytes(b"mine")
+    for target, says in ((there, "exists"), (tmp_path / "no" / "x.tar.gz", "there is no folder")):
+        refused = install.run("state", "backup", str(target), status=2)
+        assert says in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert there.read_bytes() == b"mine"
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_damaged_state_is_found(install: Installed, tmp_path: Path) -> None:
     prepared(install, tmp_path)
     assert install.json("state", "check")["ok"] is True
