@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.change import Delta
 from amxwatch.core.draft import APPLICABLE, REVIEWABLE, DraftStatus
-from amxwatch.core.errors import StoreBusyError
+from amxwatch.core.errors import NotFoundError, StoreBusyError
 from amxwatch.core.run import OPEN, RunId
 from amxwatch.flows.source import Source
 from amxwatch.ports.ledger import DraftFilter, RunFilter, SnapshotRecord, Tx
@@ -158,7 +158,11 @@ async def _compact(source: Source, plan: _Plan, since: datetime, owners: Mapping
     profile, kept = source.profile, plan.kept
     # Read from the cache, which checks what it reads: so a delta that is damaged in the ledger
     # can be pruned away as well.
-    catalog = await source.as_of(kept.number)
+    try:
+        catalog = await source.as_of(kept.number)
+    except NotFoundError:
+        # Another prune went further since the plan was made: plan anew.
+        return False
     whole = Delta(
         reader=kept.reader,
         source=kept.source,

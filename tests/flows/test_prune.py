@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from amxwatch.core.catalog import SnapshotNumber
+from amxwatch.core.catalog import Catalog, SnapshotNumber
 from amxwatch.core.errors import DeltaDamagedError, NotFoundError, StoreError
 from amxwatch.core.event import Event
 from amxwatch.flows.pending import pending
@@ -209,6 +210,29 @@ async def test_two_prunes_and_looks_at_once(world: World) -> None:
     assert (await numbers(world))[-1] == 7
     assert await count(world, 7) == 1
     assert [await count(world, n) for n in await numbers(world)]
+
+
+class Overtaken(SnapshotCache):
+    """A cache at whose first reading another prune has just gone further."""
+
+    def __init__(self, path: Path, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(path)
+        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+
+    async def as_of(self, number: SnapshotNumber) -> Catalog:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await super().as_of(number)
+
+
+async def test_a_prune_that_is_overtaken_plans_anew(world: World, tmp_path: Path) -> None:
+    await grow(world, 6)
+    overtaken = Overtaken(tmp_path / "shop.duckdb", lambda: forget(world, 0.5))
+    done = await prune(replace(world.source, snapshots=overtaken), timedelta(days=2.5), owners={})
+    assert (done.kept_from, done.pruned) == (6, 0)
+    assert await numbers(world) == [6]
+    assert len(await events(world, "snapshots_pruned")) == 1
 
 
 async def test_a_foreign_file_is_moved_aside_said_and_rebuilt(world: World, tmp_path: Path) -> None:
