@@ -22,7 +22,7 @@ class CacheFile:
 
     @property
     def newest(self) -> int | None:
-        return max(self.held, default=None)
+        return next(reversed(self.held), None)  # they come one after the other
 
 
 class MemorySnapshots:

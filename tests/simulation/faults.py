@@ -33,6 +33,17 @@ class Faults:
     people: bool = False
     edits: bool = False
     bad_runs: bool = False
+    no_locks: bool = False
+    """A file system whose locks hold nobody off: two daemons serve at once."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Claim that an evaluation may go by what was true long ago."""
+        return bool(self.slow_database or self.slow_commits or self.stops or self.suspends)
+
+    @property
+    def moves_the_clock(self) -> bool:
+        return self.clock_jumps or self.far_jumps or self.suspends
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Faults:
@@ -61,6 +72,7 @@ class Faults:
             people=maybe(0.5),
             edits=maybe(0.4),
             bad_runs=maybe(0.6),
+            no_locks=maybe(0.3),
         )
 
     def fuse(self, chance: random.Random) -> int | None:

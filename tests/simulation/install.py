@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
-import anyio
+from filelock import Timeout
 
 from amxwatch.cli.firing import run_what_is_due
 from amxwatch.core.catalog import Catalog
 from amxwatch.core.errors import (
+    AmxwatchError,
     DatabaseUnavailableError,
     ProviderRefusedError,
     ProviderUnavailableError,
@@ -22,24 +25,30 @@ from amxwatch.core.errors import (
     RunReleasedError,
 )
 from amxwatch.core.run import Outcome, Paid, RunKind, RunTrigger
-from amxwatch.daemon.service import Service
+from amxwatch.daemon import service, standby
+from amxwatch.daemon.service import LEAVE_SECONDS, Service
 from amxwatch.daemon.wiring import Install
 from amxwatch.engines.local import LocalEngine
 from amxwatch.flows import manual
 from amxwatch.flows.settling import settled
 from amxwatch.flows.source import Source
+from amxwatch.flows.spending import wait_for_the_day
 from amxwatch.flows.targets import Targets, choose, fix_end
 from amxwatch.flows.work import refresh
 from amxwatch.ports.engine import Handler, RunContext
 from amxwatch.settings.file import Loaded
 from amxwatch.settings.folder import Folder
 from tests.simulation.cache import MemorySnapshots
+from tests.simulation.loop import current
 from tests.simulation.process import Process, ProcessDatabase
 
 QUEUE_POLL = 20.0
 """Seconds between two looks at the queue; a daemon is woken for what it queued itself."""
 
-FOLDER = Folder(path=Path("/simulated"))
+FOLDER = Path("/simulated")
+"""Each process has a folder of its own name in it, by which a file's asker is known."""
+
+PAID_MODEL: Any = SimpleNamespace(is_free=False)
 
 
 class SimulatedInstall(Install):
@@ -48,7 +57,7 @@ class SimulatedInstall(Install):
     def __init__(self, process: Process) -> None:
         self.process = process
         super().__init__(
-            folder=FOLDER,
+            folder=Folder(path=FOLDER / process.name),
             clock=process.clock,
             ledger=process.ledger,
             owner=process.owner,  # type: ignore[arg-type]  # what is asked of an Owner
@@ -66,6 +75,9 @@ class SimulatedInstall(Install):
 
     async def apply(self, loaded: Loaded) -> None:
         self.loaded = loaded
+
+    async def remember_config(self) -> None:
+        """No config is ever wrong here."""
 
     def source(self, name: str | None = None) -> Source:
         profile = self.settings.db_profile(name)
@@ -100,9 +112,17 @@ class Script:
         self.chance = random.Random(f"{self.world.seed}/{context.run.id}/{context.run.attempt}")
 
     async def play(self) -> Outcome:
+        try:
+            return await self._played()
+        except AmxwatchError as error:
+            self.world.oracle.failing(self.context.run, transient=error.transient)
+            raise
+
+    async def _played(self) -> Outcome:
         run = self.context.run
         if run.kind is RunKind.CACHE_REFRESH:
             return await refresh(self.context, SimpleNamespace(source=self.install.source))  # type: ignore[arg-type]
+        await self._wait_for_the_day()
         source = self.install.source(run.db_profile)
         end = await fix_end(self.context, source)
         served: frozenset[tuple[str, str]] = frozenset()
@@ -117,6 +137,14 @@ class Script:
         self._fail(fate)
         self.world.handled(run, self.process, served)
         return Outcome(summary="scripted", objects=len(served), to_snapshot=end)
+
+    async def _wait_for_the_day(self) -> None:
+        """Ask as a run does before its model is asked. Raises: RunReleasedError."""
+        run, budget, oracle = self.context.run, self.install.settings.budget, self.world.oracle
+        before = oracle.spent_today(budget.timezone)
+        install = self.install
+        await wait_for_the_day(run, install.ledger, install.clock, budget, PAID_MODEL)
+        oracle.begins(run, budget, before)
 
     async def _chosen(
         self, source: Source, catalog: Catalog, end: Any
@@ -180,35 +208,92 @@ class Quiet:
         return lambda *args, **kwargs: None
 
 
+class SimulatedService(Service):
+    """The service, told to stop by the world and not by a signal."""
+
+    async def _on_signals(self) -> None:
+        """Signals are sent by the world: `stop`."""
+
+
 async def daemon(process: Process) -> None:
-    """Serve as `amxwatch daemon` does, without its signals, files and heartbeat."""
-    install = SimulatedInstall(process)
-    service = Service(install, emit=lambda document: None)
-    process.world.serving[process.name] = service
-
-    async def follow_config(moved: Callable[[], Any]) -> None:
-        while True:
-            await moved()
-            await process.clock.sleep(process.chance.choice([0.1, 0.9]))
-            await install.apply(process.world.loaded)
-            service._on_config(None)
-
+    """Serve as `amxwatch daemon` does."""
+    world = process.world
+    service = SimulatedService(
+        SimulatedInstall(process), emit=lambda document: world.oracle.cycled(process, document)
+    )
+    world.serving[process.name] = service
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(install.engine.work, install.handler(), install.slots)
-            group.start_soon(follow_config, process.world.edited.wait)
-            with service._looping:
-                await service._loop()
-            await service._drain()
-            group.cancel_scope.cancel()
+        await service.serve()
     finally:
-        process.world.serving.pop(process.name, None)
+        world.serving.pop(process.name, None)
 
 
-def stop(service: Service) -> None:
+def stop(service: Service, process: Process) -> None:
     """Do as SIGTERM does."""
     service._stopping = True
+    service._waiting.cancel()
     service._looping.cancel()
+    process.world.loop.call_later(LEAVE_SECONDS, process.kill, "it leaves without waiting")
+
+
+class HeartbeatLock:
+    """Stands for the lock of `daemon.lock`: it is free when its owner has ended, however."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._process = process_at(path)
+
+    def acquire(self) -> None:
+        """Raises: Timeout."""
+        world, mine = self._process.world, self._process
+        holder = world.heartbeat
+        if world.faults.no_locks:
+            return
+        if holder is not None and holder.alive and holder is not mine:
+            raise Timeout(str(FOLDER))
+        world.heartbeat, world.heartbeat_free_since = mine, None
+
+    def release(self, *, force: bool) -> None:
+        self._process.world.let_go(self._process)
+
+
+def process_at(path: Path) -> Process:
+    """Return the process whose config folder holds this file."""
+    found: Process = current().world.processes[path.parent.name]
+    return found
+
+
+async def follow_config(install: SimulatedInstall, hint: Callable[[str | None], None]) -> None:
+    """Stand for `keep_config`: an edit is in force within a second, for who serves."""
+    process = install.process
+    while True:
+        edited = process.world.edited.next()
+        if install.loaded is not process.world.loaded:
+            await install.apply(process.world.loaded)
+            hint(None)
+        await edited.wait()
+        await process.clock.sleep(process.chance.choice([0.1, 0.9]))
+
+
+async def nothing(*_: Any) -> None:
+    """Stand for what the world does itself: hints, and keeping house."""
+
+
+def reread(path: Path) -> Loaded:
+    loaded: Loaded = process_at(path / "amxwatch.toml").world.loaded
+    return loaded
+
+
+@contextmanager
+def one_machine() -> Iterator[None]:
+    """Put the world where the daemon asks the file system."""
+    with (
+        patch.object(standby, "FileLock", HeartbeatLock),
+        patch.object(service, "keep_config", follow_config),
+        patch.object(service, "keep_house", nothing),
+        patch.object(service, "listen_to_all", nothing),
+        patch.object(service, "load", reread),
+    ):
+        yield
 
 
 async def run_due(process: Process) -> None:
@@ -218,7 +303,9 @@ async def run_due(process: Process) -> None:
 async def run_now(process: Process, schedule: str) -> None:
     """Do as `schedule run-now` does: queue a run for this very process, and execute it."""
     install = SimulatedInstall(process)
-    plan = install.settings.schedules[schedule]
+    plan = install.settings.schedules.get(schedule)
+    if plan is None:
+        return  # it was removed before the person came to it
     run = await manual.put(
         install.ledger,
         install.clock,

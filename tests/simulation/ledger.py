@@ -1,7 +1,7 @@
 """The busy part of the ledger as plain Python: many times as quick as SQL, and as strict.
 
-Runs, steps, schedules, snapshots, sources and events; whatever else a transaction asks for is left
-to the SQL ledger. `tests/simulation/test_ledger.py` holds both to the same contract.
+Runs, steps, schedules, snapshots, sources, events and the heartbeat; whatever else a transaction
+asks for is left to the SQL ledger. `tests/simulation/test_ledger.py` holds both to one contract.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from amxwatch.core.errors import FencedError, NotFoundError, TransitionError
 from amxwatch.core.event import ACTIONS, Event
 from amxwatch.core.run import OPEN, Paid, Run, RunEvent, RunId, RunStatus, RunTrigger, Slots, after
 from amxwatch.core.schedule import ScheduleState
-from amxwatch.ports.ledger import RunFilter, SnapshotRecord, SourceState
+from amxwatch.ports.ledger import DaemonState, RunFilter, SnapshotRecord, SourceState
 from amxwatch.stores.ledger.runs import LONGEST_WAIT, TOLERANCE
 
 BY_CHANGE = (RunTrigger.CHANGE, RunTrigger.FILES)
@@ -42,6 +42,8 @@ class Tables:
     sources: dict[str, SourceState] = field(default_factory=dict)
     events: dict[int, Event] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    installation: dict[str, Any] = field(default_factory=dict)
+    requests: dict[int, tuple[datetime, Decimal | None]] = field(default_factory=dict)
 
 
 class MemoryTx:
@@ -57,6 +59,7 @@ class MemoryTx:
         self.snapshots = MemoryLog(self)
         self.sources = MemorySources(self)
         self.events = MemoryEvents(self)
+        self.installation = MemoryInstallation(self)
 
     def set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         self.journal.append((table, key, table.get(key, _ABSENT)))
@@ -70,12 +73,24 @@ class MemoryTx:
         self.set(self.tables.counters, name, number)
         return number
 
+    @property
+    def is_news(self) -> bool:
+        """Claim that more than a heartbeat was written."""
+        return any(table is not self.tables.installation for table, _, _ in self.journal)
+
+    def begin(self) -> None:
+        """Start afresh: what was written before is committed."""
+        self.journal.clear()
+        for keys in self.touched.values():
+            keys.clear()
+
     def roll_back(self) -> None:
         for table, key, old in reversed(self.journal):
             if old is _ABSENT:
                 table.pop(key, None)
             else:
                 table[key] = old
+        self.journal.clear()
 
 
 class MemoryRuns:
@@ -220,6 +235,7 @@ class MemorySteps:
     def finish(self, key: str, run_id: RunId, paid: Paid, at: datetime) -> Run:
         self.keep(key, run_id, paid.reply, at)
         self.forget(key, run_id)
+        self._tx.set(self._tables.requests, self._tx.next("request"), (at, paid.cost_usd))
         run = self._tx.runs.get(run_id)
         cost = run.cost_usd
         if paid.cost_usd is not None:
@@ -378,9 +394,46 @@ class MemoryEvents:
         made = Event(id=number, at=at, action=action, detail=values, **told)
         self._tx.set(self._rows, number, made)
 
+    def add_each(
+        self, action: str, schedules: Iterable[str], *, at: datetime, **detail: Any
+    ) -> None:
+        for name in schedules:
+            self.add(action, at=at, schedule=name, **detail)
+
     def after(self, event_id: int, *, limit: int = 1000) -> list[Event]:
         last = self._tx.tables.counters.get("event", 0)
         return [self._rows[number] for number in range(event_id + 1, last + 1)][:limit]
 
     def recent(self, limit: int) -> list[Event]:
         return list(self._rows.values())[-limit:]
+
+
+class MemoryInstallation:
+    """Implements `ports.ledger.Installation`."""
+
+    def __init__(self, tx: MemoryTx) -> None:
+        self._tx = tx
+        self._rows = tx.tables.installation
+
+    def daemon(self) -> DaemonState | None:
+        found: DaemonState | None = self._rows.get("daemon")
+        return found
+
+    def beat(self, state: DaemonState) -> None:
+        self._tx.set(self._rows, "daemon", state)
+
+    def good_config(self) -> str | None:
+        found: str | None = self._rows.get("good_config")
+        return found
+
+    def keep_config(self, document: str) -> None:
+        self._tx.set(self._rows, "good_config", document)
+
+    def spent_since(self, moment: datetime) -> str:
+        paid = self._tx.tables.requests.values()
+        return format(sum((cost for at, cost in paid if at >= moment and cost), Decimal(0)), "f")
+
+    def tell_once(self, hint: str) -> bool:
+        is_news = f"told:{hint}" not in self._rows
+        self._tx.set(self._rows, f"told:{hint}", "yes")
+        return is_news

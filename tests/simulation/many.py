@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -40,26 +41,34 @@ _store: Store | None = None
 def _open(sql: bool) -> None:
     global _store  # noqa: PLW0603 one for the life of a worker
     _store = Store(sql=sql)
+    play(0, _store)  # and so import and compile whatever is needed
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # what a portion leaves is collected at its end
 
 
 def _portion(seeds: range) -> list[Verdict]:
     assert _store is not None
-    return [play(seed, _store) for seed in seeds]
+    verdicts = [play(seed, _store) for seed in seeds]
+    gc.collect()
+    return verdicts
 
 
 def hunted(seeds: int, jobs: int) -> Iterator[tuple[str, Verdict | None]]:
     """Yield each mutant with the first seed that catches it, out of so many."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs) as pool:
-        yield from pool.imap(_caught, [(name, seeds) for name in MUTANTS])
+        yield from pool.imap_unordered(_caught, [(name, seeds) for name in MUTANTS])
 
 
 def _caught(task: tuple[str, int]) -> tuple[str, Verdict | None]:
     name, seeds = task
-    store = Store()
+    _open(sql=False)
+    store = _store
+    assert store is not None
     with MUTANTS[name]():
         for seed in range(seeds):
             verdict = play(seed, store)
-            if verdict.wrong:
+            if verdict.wrong is not None and not verdict.is_breakdown:
                 return name, verdict
     return name, None

@@ -12,17 +12,19 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet
 
 from amxwatch.core.change import ChangeKind
 from amxwatch.core.run import RunEvent, RunStatus, RunTrigger
 from amxwatch.core.scope import Scope
-from amxwatch.engines import local, recover
+from amxwatch.daemon import standby, turn
+from amxwatch.engines import ending, local, recover
 from amxwatch.engines.held import HeldRun
-from amxwatch.flows import cadenced, clocked, dispatch, pending, settling
+from amxwatch.flows import arming, cadenced, clocked, dispatch, pending, settling, spending
 from amxwatch.flows.firing import put
 from amxwatch.triggers.cadence import decide
 from amxwatch.triggers.cron import Cron
-from tests.simulation import install
+from tests.simulation import install, ledger
 from tests.simulation.ledger import MemoryRuns, MemorySchedules
 from tests.simulation.process import ProcessOwner
 
@@ -225,8 +227,8 @@ def a_blocked_run_goes_on_by_itself() -> Iterator[None]:
 def a_paused_schedule_fires() -> Iterator[None]:
     real = dispatch._evaluated
 
-    async def deaf(firing: Any, state: Any, files_mark: Any) -> Any:
-        return await real(firing, replace(state, paused=False), files_mark)
+    async def deaf(firing: Any, state: Any, *told: Any) -> Any:
+        return await real(firing, replace(state, paused=False), *told)
 
     with (
         patch.object(dispatch, "_evaluated", deaf),
@@ -253,4 +255,116 @@ def a_widened_scope_forgets_the_former_one() -> Iterator[None]:
         return pending._scoped(await source.changes(since, end), Scope.parse(scope))
 
     with patch.object(pending, "_in_scope", forgetful):
+        yield
+
+
+@mutant
+def a_failure_is_tried_again_without_end() -> Iterator[None]:
+    def stubborn(error: Any, run: Any, at: Any) -> Any:
+        return (
+            ending._retried(error, run, "provider", at) if error.transient else real(error, run, at)
+        )
+
+    real = ending._of_ours
+    with patch.object(ending, "_of_ours", stubborn):
+        yield
+
+
+@mutant
+def a_passing_failure_is_given_up() -> Iterator[None]:
+    def hopeless(error: Any, run: Any, _: str, at: Any) -> Any:
+        return ending.failed(str(error), "provider", at)
+
+    with patch.object(ending, "_retried", hopeless):
+        yield
+
+
+@mutant
+def tries_follow_one_another_at_once() -> Iterator[None]:
+    with patch.object(ending, "backoff", lambda count, key: timedelta(0)):
+        yield
+
+
+@mutant
+def what_was_put_off_starts_at_once() -> Iterator[None]:
+    with patch.object(ledger, "_is_due", lambda run, now: True):
+        yield
+
+
+@mutant
+def a_lost_failure() -> Iterator[None]:
+    def forgiving(state: Any, status: RunStatus) -> int:
+        return 0 if status is RunStatus.COMPLETED else int(state.consecutive_failures)
+
+    with patch.object(settling, "_failures", forgiving):
+        yield
+
+
+@mutant
+def no_number_of_failures_pauses() -> Iterator[None]:
+    real = dispatch._evaluated
+
+    async def undaunted(firing: Any, state: Any, *told: Any) -> Any:
+        return await real(firing, replace(state, consecutive_failures=0), *told)
+
+    with patch.object(dispatch, "_evaluated", undaunted):
+        yield
+
+
+@mutant
+def a_spent_day_stops_nobody() -> Iterator[None]:
+    with patch.object(spending, "day_start", lambda now, timezone: now):
+        yield
+
+
+@mutant
+def the_next_day_begins_in_utc() -> Iterator[None]:
+    real = spending.day_start
+
+    with patch.object(spending, "day_start", lambda now, timezone: real(now, "UTC")):
+        yield
+
+
+@mutant
+def two_daemons_serve_at_once() -> Iterator[None]:
+    with patch.object(standby, "_acquired", lambda lock: True):
+        yield
+
+
+@mutant
+def a_standby_never_takes_over() -> Iterator[None]:
+    real, tried = standby._acquired, WeakSet[Any]()
+
+    def once(lock: Any) -> bool:
+        if lock in tried:
+            return False
+        tried.add(lock)
+        return real(lock)
+
+    with patch.object(standby, "_acquired", once):
+        yield
+
+
+@mutant
+def a_removed_schedule_fires_on() -> Iterator[None]:
+    real = turn._plans
+    seen: dict[int, dict[str, Any]] = {}
+
+    def remembering(install: Any, only: Any) -> Any:
+        if only is None:
+            known = seen.setdefault(id(install), {})
+            known.update(install.settings.schedules)
+            return known
+        return real(install, only)
+
+    with patch.object(turn, "_plans", remembering):
+        yield
+
+
+@mutant
+def an_edited_schedule_keeps_its_past() -> Iterator[None]:
+    def careless(state: Any, plan: Any, now: Any) -> Any:
+        return replace(state, trigger_hash=plan.armed_mark, enabled=plan.enabled)
+
+    with patch.object(arming, "rearmed", careless):
         yield

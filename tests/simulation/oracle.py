@@ -7,17 +7,22 @@ the databases themselves, and rows are read with SQL of its own.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amxwatch.core.catalog import Catalog
 from amxwatch.core.run import Run
 from amxwatch.core.scope import Scope
-from amxwatch.settings.schema import Schedule
+from amxwatch.settings.schema import Budget, Schedule
 from tests.simulation.cache import applied
+from tests.simulation.conduct import Conduct
 from tests.simulation.due import DueTimes
 from tests.simulation.install import looks_of
 from tests.simulation.store import Row, Touched
+from tests.simulation.violation import Violation, moment, must, text_of
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -48,10 +53,6 @@ STALE = 1000.0
 LONG_AGO = timedelta(days=366)
 
 
-class Violation(AssertionError):
-    """A promise was broken."""
-
-
 class Oracle:
     """Judges one seed."""
 
@@ -63,7 +64,9 @@ class Oracle:
         self.allowed: set[str] = set()
         """Blocked runs that a person let go on."""
         self.calm = False
+        self.conduct = Conduct(world)
         self._fired: set[tuple[str, str]] = set()
+        self._in_force: dict[str, Schedule] = {}
         self._plans: dict[str, list[tuple[float, Schedule]]] = {}
         self._open_until: dict[str, float] = {}
         self._blocked_until: dict[str, float] = {}
@@ -80,8 +83,10 @@ class Oracle:
 
     def planned(self) -> None:
         """Note the config that is in force from now on."""
-        now = self.world.loop.time()
-        for name, plan in self.world.loaded.settings.schedules.items():
+        now, plans = self.world.loop.time(), self.world.loaded.settings.schedules
+        self.conduct.planned(self._in_force, plans)
+        self._in_force = dict(plans)
+        for name, plan in plans.items():
             known = self._plans.setdefault(name, [])
             if not known or known[-1][1] != plan:
                 known.append((now, plan))
@@ -90,9 +95,27 @@ class Oracle:
         """Note what a worker did; it counts once the run is completed."""
         self._handled[run.id] = served
 
+    def failing(self, run: Run, *, transient: bool) -> None:
+        self.conduct.failing(run, transient=transient)
+
+    def spent_today(self, timezone: str) -> tuple[datetime, Decimal]:
+        return self.conduct.spent_today(timezone)
+
+    def begins(self, run: Run, budget: Budget, before: tuple[datetime, Decimal]) -> None:
+        self._or_end(partial(self.conduct.begins, run, budget, before))
+
+    def cycled(self, process: Process, document: dict[str, Any]) -> None:
+        self._or_end(partial(self.conduct.cycled, process, document))
+
+    def _or_end(self, judge: Callable[[], None]) -> None:
+        try:
+            judge()
+        except Violation as violation:
+            self.world.end_with(violation)
+
     def clock_was_set_back(self) -> None:
         """Count caps from now where they counted from a moment that is still to come."""
-        now = _text(self.world.wall.now())
+        now = text_of(self.world.wall.now())
         for name, started in self._started.items():
             self._started[name] = min(started, now)
 
@@ -102,9 +125,10 @@ class Oracle:
     def blocked(self) -> list[str]:
         return self.with_status("blocked")
 
-    def declined(self) -> list[str]:
-        """Return the schedules that wait because a person cancelled their run."""
-        return sorted(key for key, row in self.schedules.items() if row["declined_mark"])
+    def halted(self) -> list[str]:
+        """Return the schedules that wait for a person: a run was cancelled, or too many failed."""
+        rows = self.schedules.items()
+        return sorted(key for key, row in rows if row["declined_mark"] or row["paused"])
 
     # -- each commit -----------------------------------------------------------------------------
 
@@ -112,7 +136,8 @@ class Oracle:
         """Compare the rows that a commit wrote with what they were. Raises: Violation."""
         self._highest = max(self._highest, self.world.wall.now())
         self._say(process, touched)
-        _must(not touched.gone["run"], f"runs vanished: {touched.gone['run']}")
+        self.conduct.owned()
+        must(not touched.gone["run"], f"runs vanished: {touched.gone['run']}")
         born, ended = set(), []
         for row in touched.rows["run"]:
             old = self.runs.get(row["id"])
@@ -121,6 +146,7 @@ class Oracle:
                 born.add((row["schedule"], row["due_at"]))
             else:
                 self._moved(process, old, row)
+                self.conduct.paid(old, row)
                 if old["status"] in OPEN and row["status"] in ENDED:
                     ended.append(row)
             self.runs[row["id"]] = row
@@ -129,7 +155,10 @@ class Oracle:
                     self._open_until[row["schedule"]] = self.world.loop.time()
                 if seen["status"] in HELD:
                     self._blocked_until[row["schedule"]] = self.world.loop.time()
+        for row in ended:
+            self.conduct.ended(row)
         for row in touched.rows["schedule"]:
+            self.conduct.scheduled(self.schedules.get(row["name"]), row)
             self._scheduled(self.schedules.get(row["name"]), row, born, ended)
             self.schedules[row["name"]] = row
         for row in ended:
@@ -147,36 +176,37 @@ class Oracle:
             )
         for row in touched.rows["event"]:
             who = row["schedule"] or row["run_id"] or row["db_profile"] or ""
-            self.world.trace(process, f"event {row['action']} {who} {row['detail'][:100]}")
+            self.world.trace(process, f"event {row['action']} {who} {str(row['detail'])[:100]}")
 
     # -- runs ------------------------------------------------------------------------------------
 
     def _born(self, row: Row) -> None:
         name, said = row["schedule"], f"run {row['id']} of {row['schedule']}"
         self.world.counts[f"{row['trigger']} runs"] += 1
-        _must(row["status"] in ("queued", "blocked"), f"{said} is born {row['status']}")
+        must(row["status"] in ("queued", "blocked"), f"{said} is born {row['status']}")
         if row["trigger"] not in AUTOMATIC:
             return
         state = self.schedules.get(name)
         if state is not None:
-            _must(not state["paused"], f"{said} is queued while its schedule is paused")
-            _must(not state["cancelled"], f"{said} is queued though its schedule is cancelled")
-        _must(self._was_enabled(name), f"{said} is queued though its schedule is not enabled")
+            must(not state["paused"], f"{said} is queued while its schedule is paused")
+            must(not state["cancelled"], f"{said} is queued though its schedule is cancelled")
+        must(self._was_enabled(name), f"{said} is queued though its schedule is not enabled")
+        self.conduct.born(row, self._recent(name), said)
         rivals = [r for r in self.runs.values() if r["schedule"] == name and r["status"] in OPEN]
         blocked = [r["id"] for r in rivals if r["status"] == "blocked"]
-        _must(not blocked, f"{said} is queued while {blocked} waits for a person")
+        must(not blocked, f"{said} is queued while {blocked} waits for a person")
         if row["trigger"] == "schedule":
             self._born_due(row, said)
         else:
             others = [r["id"] for r in rivals if r["trigger"] in BY_CHANGE]
-            _must(not others, f"{said} is queued while {others} is open")
+            must(not others, f"{said} is queued while {others} is open")
             self._paced(row, said)
 
     def _born_due(self, row: Row, said: str) -> None:
         due = (row["schedule"], row["due_at"])
-        _must(due not in self._fired, f"{said} fires {row['due_at']} a second time")
+        must(due not in self._fired, f"{said} fires {row['due_at']} a second time")
         self._fired.add(due)
-        _must(_moment(row["due_at"]) <= self._highest, f"{said} fires {row['due_at']} too early")
+        must(moment(row["due_at"]) <= self._highest, f"{said} fires {row['due_at']} too early")
 
     def _paced(self, row: Row, said: str) -> None:
         """Change runs start at least the cap apart, by the clock on the wall."""
@@ -184,61 +214,73 @@ class Oracle:
         if last is None:
             return
         caps = [plan.trigger.cadence_cap_hours for plan in self._recent(row["schedule"])]  # type: ignore[union-attr]
-        free = _moment(last) + timedelta(hours=min(caps))
-        queued = _moment(row["queued_at"])
-        _must(queued >= free, f"{said} is queued at {queued}, the cap holds until {free}")
+        free = moment(last) + timedelta(hours=min(caps))
+        queued = moment(row["queued_at"])
+        must(queued >= free, f"{said} is queued at {queued}, the cap holds until {free}")
 
     def _moved(self, process: Process, old: Row, new: Row) -> None:
         was, now, said = old["status"], new["status"], f"run {new['id']} of {new['schedule']}"
         if was in ENDED:
-            _must(now == was, f"{said} had {was} and is {now}")
+            must(now == was, f"{said} had {was} and is {now}")
         if was == now:
-            _must(new["token"] == old["token"], f"{said} changed hands while {now}")
+            if new["token"] != old["token"]:
+                self._taken_again(process, old, new, said)
             return
-        _must((was, now) in MOVES, f"{said} went from {was} to {now}")
+        must((was, now) in MOVES, f"{said} went from {was} to {now}")
         if was == "blocked" and now == "queued":
-            _must(new["id"] in self.allowed, f"{said} was unblocked by nobody")
+            must(new["id"] in self.allowed, f"{said} was unblocked by nobody")
             self.allowed.discard(new["id"])
         if now == "running":
             self._claimed(process, old, new, said)
         elif was == "running":
             self._let_go(process, old, said)
+            self.conduct.moved(old, new, said)
+            if now == "queued":
+                self.conduct.put_off(old, new, said)
         if now in ENDED:
             self.world.counts[now] += 1
         if was == "running" and now == "queued" and new["recovered"] > old["recovered"]:
             self.world.counts["recovered"] += 1
 
+    def _taken_again(self, process: Process, old: Row, new: Row, said: str) -> None:
+        """A worker may let go of its run and take it again at once, where that is due by then."""
+        is_own = old["owner"] == new["owner"] == process.name
+        must(is_own, f"{said} changed hands while {new['status']}")
+        self.conduct.moved(old, {**new, "status": "queued"}, said)
+        self._claimed(process, {**new, "token": old["token"]}, new, said)
+
     def _claimed(self, process: Process, old: Row, new: Row, said: str) -> None:
-        _must(new["owner"] == process.name, f"{said} was claimed for {new['owner']}")
-        _must(new["token"] == old["token"] + 1, f"{said} was claimed without a new token")
-        _must(old["reserved_for"] in (None, process.name), f"{said} was reserved for another")
+        must(new["owner"] == process.name, f"{said} was claimed for {new['owner']}")
+        must(new["token"] == old["token"] + 1, f"{said} was claimed without a new token")
+        must(old["reserved_for"] in (None, process.name), f"{said} was reserved for another")
+        self.conduct.claimed(old, said)
         settings = self.world.loaded.settings
         running = [r for k, r in self.runs.items() if r["status"] == "running" and k != new["id"]]
         running.append(new)
-        _must(len(running) <= settings.daemon.worker_slots, f"{said} is one more than the slots")
+        must(len(running) <= settings.daemon.worker_slots, f"{said} is one more than the slots")
         of_profile = sum(r["db_profile"] == new["db_profile"] for r in running)
         most = settings.db_profiles[new["db_profile"]].max_concurrent_runs
-        _must(of_profile <= most, f"{said} is number {of_profile} of {new['db_profile']}")
+        must(of_profile <= most, f"{said} is number {of_profile} of {new['db_profile']}")
         if new["schedule"]:
             of_schedule = sum(r["schedule"] == new["schedule"] for r in running)
             most = max(plan.max_concurrent for plan in self._recent(new["schedule"]))
-            _must(of_schedule <= most, f"{said} is number {of_schedule} of its schedule")
+            must(of_schedule <= most, f"{said} is number {of_schedule} of its schedule")
 
     def _let_go(self, process: Process, old: Row, said: str) -> None:
         """Only its owner ends a run, unless the owner is dead or the lease is over."""
         if old["owner"] == process.name or self.world.lives(old["owner"]) is False:
             return
-        over = _moment(old["lease_until"]) < self._highest
-        _must(over, f"{said} was taken from {old['owner']}, which is alive, by {process.name}")
+        over = moment(old["lease_until"]) < self._highest
+        must(over, f"{said} was taken from {old['owner']}, which is alive, by {process.name}")
 
     def _end(self, row: Row) -> None:
         if row["schedule"] and row["trigger"] in BY_CHANGE and row["started_at"]:
-            now = _text(self.world.wall.now())
+            now = text_of(self.world.wall.now())
             self._started[row["schedule"]] = min(row["started_at"], now)
         if row["status"] == "completed" and row["schedule"]:
             done = self._handled.get(row["id"])
             if row["kind"] == "analyze":
-                _must(done is not None, f"run {row['id']} completed, but nobody did it")
+                must(done is not None, f"run {row['id']} completed, but nobody did it")
             if row["trigger"] == "change":
                 self._served.setdefault(row["schedule"], set()).update(done or ())
 
@@ -248,7 +290,7 @@ class Oracle:
         self, old: Row | None, new: Row, born: set[tuple[str, str]], ended: list[Row]
     ) -> None:
         if old is None or old["trigger_hash"] != new["trigger_hash"]:
-            _must(new["last_due_at"] is None, f"{new['name']} was armed, and not from now")
+            must(new["last_due_at"] is None, f"{new['name']} was armed, and not from now")
             if old is None:
                 self._first_sight(new)
                 return
@@ -266,21 +308,21 @@ class Oracle:
         before, after, name = old["last_due_at"], new["last_due_at"], new["name"]
         if before == after:
             return
-        _must(after is not None, f"{name} forgot its last due time {before}")
-        if before is not None and _moment(before) > self.world.wall.now():
+        must(after is not None, f"{name} forgot its last due time {before}")
+        if before is not None and moment(before) > self.world.wall.now():
             return  # the clock was set back: what lies in its future comes again
-        _must(before is None or after > before, f"{name}: last due went from {before} to {after}")
+        must(before is None or after > before, f"{name}: last due went from {before} to {after}")
         due = self._due(new)
-        start = _moment(before) if before else _moment(new["armed_at"])
+        start = moment(before) if before else moment(new["armed_at"])
         if before is None and due.spec["type"] == "at":
             start -= LONG_AGO
-        until = _moment(after)
-        _must(until <= self._highest, f"{name} passed {after} before it came")
+        until = moment(after)
+        must(until <= self._highest, f"{name} passed {after} before it came")
         passed = list(due.after(max(start, until - timedelta(days=3)), until))
-        _must(until in passed, f"{name} passed {after}, which is no due time after {before}")
-        text = {_text(each) for each in passed}
+        must(until in passed, f"{name} passed {after}, which is no due time after {before}")
+        text = {text_of(each) for each in passed}
         accounts = [self._account(plan, new, text, born) for plan in self._recent(name)]
-        _must(any(each is None for each in accounts), f"{name} passed {sorted(text)}: {accounts}")
+        must(any(each is None for each in accounts), f"{name} passed {sorted(text)}: {accounts}")
 
     def _account(
         self, plan: Schedule, new: Row, passed: set[str], born: set[tuple[str, str]]
@@ -292,7 +334,7 @@ class Oracle:
         if plan.catch_up_policy == "none":
             jitter = getattr(plan.trigger, "jitter_seconds", 0)
             window = timedelta(seconds=plan.grace_seconds + jitter)
-        counts = {due for due in passed if _moment(due) > self._highest - window}
+        counts = {due for due in passed if moment(due) > self._highest - window}
         if newest in fired:
             if plan.catch_up_policy != "all" or counts <= fired:
                 return None
@@ -321,16 +363,16 @@ class Oracle:
         before, after, name = old["watermark"], new["watermark"], new["name"]
         if before == after:
             return
-        _must(after is not None and after > (before or 0), f"{name}: {before} to {after}")
+        must(after is not None and after > (before or 0), f"{name}: {before} to {after}")
         for run in ended:
             served = run["schedule"] == name and run["status"] == "completed"
             if served and run["to_snapshot"] == after and run["trigger"] != "manual":
                 start = run["from_snapshot"] or 0
                 whole = run["trigger"] != "change" or start <= (before or 0)
-                _must(whole, f"{name}: {run['id']} served from {start}, the watermark was {before}")
+                must(whole, f"{name}: {run['id']} served from {start}, the watermark was {before}")
                 return
         left = self._unserved(old, after)
-        _must(not left, f"{name}: the watermark passed {before} to {after} over {sorted(left)[:3]}")
+        must(not left, f"{name}: the watermark passed {before} to {after} over {sorted(left)[:3]}")
 
     def _unserved(self, old: Row, number: int) -> set[tuple[str, str]]:
         """Return what came or moved in the schedule's scope, by looking at the catalogs."""
@@ -355,27 +397,32 @@ class Oracle:
         """Claim that nothing is left to do at this moment."""
         if self._calm_since is None:
             self._calm_since = self.world.wall.now()
-        if self.world.wall.now() - self._calm_since < timedelta(minutes=3) or self.with_status(
-            *OPEN
-        ):
+        if self.world.wall.now() - self._calm_since < timedelta(minutes=3) or self._open():
             return False
-        return not self._left()
+        return self.conduct.is_served and not self._left()
+
+    def _open(self) -> list[str]:
+        """Return the runs that are not over, but for those that wait for another day."""
+        waits = self.conduct.waits_for_another_day
+        return [key for key in self.with_status(*OPEN) if not waits(self.runs[key])]
 
     def judge_the_end(self) -> None:
         """Judge what is left after a long while without faults. Raises: Violation."""
-        stuck = self.with_status("queued", "running", "blocked")
+        self.conduct.judge_the_end()
+        stuck = self._open()
         busy = {row["schedule"] for row in self.runs.values() if row["status"] in OPEN}
         if stuck:
             # Dense schedules always have a run open; one that stays for long is stuck.
             now = self.world.wall.now()
             old = [
-                key
-                for key in stuck
-                if now - _moment(self.runs[key]["queued_at"]) > timedelta(hours=1)
+                key for key in stuck if now - self._could_start(self.runs[key]) > timedelta(hours=1)
             ]
-            _must(not old, f"runs are stuck: {[(k, self.runs[k]['status']) for k in old]}")
+            must(not old, f"runs are stuck: {[(k, self.runs[k]['status']) for k in old]}")
         left = [each for each in self._left() if each[0] not in busy]
-        _must(not left, f"never served: {left[:4]}")
+        must(not left, f"never served: {left[:4]}")
+
+    def _could_start(self, row: Row) -> datetime:
+        return max(moment(row["queued_at"]), moment(row["not_before"]))
 
     def _left(self) -> list[tuple[str, object]]:
         left: list[tuple[str, object]] = []
@@ -400,13 +447,13 @@ class Oracle:
         """Return the newest due time if nothing came of it, though it should have by now."""
         slack = timedelta(seconds=getattr(plan.trigger, "jitter_seconds", 0) + 90)
         until = self.world.wall.now() - slack
-        start = _moment(row["armed_at"])
+        start = moment(row["armed_at"])
         newest = self._due(row).newest(start, until)
-        if newest is None or (row["last_due_at"] and row["last_due_at"] == _text(newest)):
+        if newest is None or (row["last_due_at"] and row["last_due_at"] == text_of(newest)):
             return []
-        passed = row["last_due_at"] is not None and _moment(row["last_due_at"]) > newest
-        is_ahead = passed and _moment(row["last_due_at"]) > self.world.wall.now()
-        return [_text(newest)] if not passed or is_ahead else []
+        passed = row["last_due_at"] is not None and moment(row["last_due_at"]) > newest
+        is_ahead = passed and moment(row["last_due_at"]) > self.world.wall.now()
+        return [text_of(newest)] if not passed or is_ahead else []
 
     def _left_of(self, name: str, plan: Schedule, row: Row) -> set[tuple[str, str]]:
         """Return what stands in scope now, differs from first sight, and was never served."""
@@ -444,7 +491,7 @@ class Oracle:
         for _, plan in reversed(self._plans[row["name"]]):
             if plan.armed_mark == row["trigger_hash"]:
                 spec = plan.trigger.model_dump(exclude_none=True)
-                return DueTimes(spec, _moment(row["armed_at"]))
+                return DueTimes(spec, moment(row["armed_at"]))
         raise Violation(f"{row['name']} is armed by a trigger that it never had")
 
     def _catalog(self, plan: Schedule, number: int | None) -> Catalog:
@@ -466,19 +513,6 @@ class Oracle:
 
     def summary(self) -> Counter[str]:
         return self.world.counts
-
-
-def _must(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise Violation(otherwise)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _delta(old: Row | None, new: Row) -> dict[str, Any]:

@@ -7,9 +7,8 @@ proxies let nothing through; it goes on later where it stood.
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +19,7 @@ from amxwatch.core.change import Patch
 from amxwatch.core.errors import DatabaseUnavailableError, StoreBusyError, StoreError
 from amxwatch.databases.memory import MemoryDatabase
 from amxwatch.ports.database import CommentTarget
+from tests.simulation.loop import checkpoint, sleep
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -28,6 +28,10 @@ T = TypeVar("T")
 
 YIELDS = 0.5
 """How often a call that takes no time lets others go first: often enough, and half the cost."""
+
+
+AWAKE_LOOK = 5.0
+"""So often a stopped process looks whether it may go on: it can be woken before its time."""
 
 
 class Killed(BaseException):
@@ -42,13 +46,14 @@ class Process:
         self.name = world.new_process_name(kind)
         self.kind = kind
         self.chance = random.Random(f"{world.seed}/{self.name}")
+        self._draw = self.chance.random
         self.fuse = fuse
         self.alive = True
+        self.began = world.loop.now
         self.stopped_until = 0.0
         self.clock = ProcessClock(self)
         self.ledger = ProcessLedger(self)
         self.owner = ProcessOwner(self)
-        self.gone = asyncio.Event()
         self._scope = anyio.CancelScope()
 
     async def run(self, main: Callable[[Process], Awaitable[None]]) -> None:
@@ -65,7 +70,7 @@ class Process:
             if self.alive:
                 self.world.trace(self, "ends")
             self.alive = False
-            self.gone.set()
+            self.world.let_go(self)
 
     def kill(self, why: str) -> None:
         """End it at once, wherever it is."""
@@ -92,18 +97,19 @@ class Process:
 
     async def pause(self, seconds: float = 0.0) -> None:
         """Let others go first, as long as a call takes. Raises: Killed."""
-        self.check()
+        if not self.alive:
+            raise Killed
         if seconds > 0:
-            await asyncio.sleep(seconds)
-        elif self.chance.random() < YIELDS:
-            await asyncio.sleep(0)
-        if self.is_stopped or not self.alive:
+            await sleep(seconds)
+        elif self._draw() < YIELDS:
+            await checkpoint()
+        if not self.alive or self.stopped_until > self.world.loop.now:
             await self.awake()
 
     async def awake(self) -> None:
         """Return when the process is not stopped. Raises: Killed."""
         while self.is_stopped and self.alive:
-            await asyncio.sleep(self.stopped_until - self.world.loop.time())
+            await sleep(min(self.stopped_until - self.world.loop.now, AWAKE_LOOK))
         self.check()
 
     def check(self) -> None:
@@ -158,6 +164,8 @@ class ProcessLedger:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._turn = anyio.Lock()
+        self._recalled: dict[Hashable, Any] = {}
+        self._recalled_at = -1
 
     async def write(self, work: Callable[[Any], T]) -> T:
         process, faults = self._process, self._process.world.faults
@@ -190,6 +198,27 @@ class ProcessLedger:
         if process.burns():
             process.die("while reading the ledger")
         return process.world.store.read(work)
+
+    async def recall(self, key: Hashable, work: Callable[[Any], T]) -> T:
+        found = self._known()
+        if key not in found:
+            value = await self.read(work)
+            found[key] = value  # thrown away where more was written meanwhile
+            return value
+        known: T = found[key]
+        return known
+
+    async def foresee(self, questions: Mapping[Hashable, Callable[[Any], object]]) -> None:
+        known = self._known()
+        asked = {key: work for key, work in questions.items() if key not in known}
+        if asked:
+            known |= await self.read(lambda tx: {key: work(tx) for key, work in asked.items()})
+
+    def _known(self) -> dict[Hashable, Any]:
+        store = self._process.world.store
+        if store.version != self._recalled_at:
+            self._recalled_at, self._recalled = store.version, {}
+        return self._recalled
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -17,8 +17,8 @@ ZONES = {
 
 PROFILES = ("shop", "depot")
 SCHEMAS = ("a", "b")
-HORIZON = 12 * 60
-"""So many seconds go by before the faults end."""
+HORIZONS = (4, 8, 8, 12)
+"""So many minutes go by before the faults end, in one seed or another."""
 
 
 def start_of(chance: random.Random) -> tuple[datetime, str]:
@@ -27,6 +27,9 @@ def start_of(chance: random.Random) -> tuple[datetime, str]:
     if chance.random() < 0.4:
         moved = datetime.fromisoformat(chance.choice(ZONES[zone]))
         return moved - timedelta(minutes=chance.randint(1, 10)), zone
+    if chance.random() < 0.2:  # a new day begins on the way
+        midnight = datetime(2026, 5, 5, tzinfo=_zone(zone)).astimezone(UTC)
+        return midnight - timedelta(minutes=chance.randint(1, 10)), zone
     return datetime(2026, 5, 4, chance.randint(0, 23), 0, 13, tzinfo=UTC), zone
 
 
@@ -51,8 +54,16 @@ def settings_of(chance: random.Random, start: datetime, zone: str) -> dict[str, 
             "poll_seconds": float(chance.choice([15, 30, 60])),
             "worker_slots": chance.choice([1, 2, 3]),
         },
+        "budget": budget_of(chance, zone),
         "schedules": plans,
     }
+
+
+def budget_of(chance: random.Random, zone: str) -> dict[str, Any]:
+    """Return a day's budget for some; a run pays three times a cent."""
+    if chance.random() < 0.75:
+        return {}
+    return {"per_day_usd": chance.choice([0.04, 0.1, 0.3]), "timezone": zone}
 
 
 def schedule_of(
@@ -67,7 +78,10 @@ def schedule_of(
         "max_concurrent": chance.choice([1, 1, 2]),
         "skip_if_running": chance.random() < 0.7,
         "grace_seconds": float(chance.choice([0, 60, 300])),
+        "max_retries": chance.choice([0, 1, 3]),
     }
+    if chance.random() < 0.3:
+        plan["pause_after_failures"] = chance.choice([1, 2])
     if chance.random() < 0.7:
         plan["catch_up"] = chance.choice(["once", "none", "all"])
         # A clock that jumps by a year must not leave more runs than a seed has time for.

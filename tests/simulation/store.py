@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import create_engine, event
@@ -43,6 +44,8 @@ REMEMBERED = frozenset(
 
 APART = frozenset({"schedules", "snapshots", "sources", "installation", "events"})
 """Ports whose tables no other port reads: a write to one leaves what was read of others true."""
+
+APART_FROM_MEMORY = APART | {"alerts"}
 
 WATCHED = {"run": "id", "schedule": "name", "event": "id"}
 """Tables whose rows are told of after each commit, and their keys."""
@@ -80,36 +83,57 @@ class Store:
         self.verify = False
         """Whether what is remembered is read again and compared; slow."""
         self._memory: dict[str, dict[Any, Any]] = {}
+        self._blank: dict[str, dict[Any, Any]] = {}
         self._is_ready = False
         self._written: set[str] = set()
         """Ports through which SQL was written since the last `reset`."""
-        self._reader: _Transaction | None = None
+        self._reader = _Transaction(self, writes=False)
+        self._writer = _Transaction(self)
+        self._shown: dict[tuple[str, Any], tuple[Any, Row]] = {}
+        """What was told last of a row in memory: of most columns it holds the next time, too."""
         self.commits = 0
+        self.version = 0
+        """Moves with every commit but a heartbeat's, as the stamp of `recall` does."""
 
     def reset(self) -> None:
         if self._written or not self._is_ready:
             self._raw.deserialize(self._empty)
             # What is in memory is not there for a foreign key to find.
             self._raw.execute(f"PRAGMA foreign_keys = {'ON' if self.sql else 'OFF'}")
-            self._memory.clear()
             self._written.clear()
             self._is_ready = True
+        self._memory.clear()
         self.tables = Tables()
-        self._reader = None
-        self.commits = 0
+        self._reader = _Transaction(self, writes=False)
+        self._writer = _Transaction(self)
+        self._shown.clear()
+        self.commits = self.version = 0
 
     def remembered(self, port: str) -> dict[Any, Any]:
-        """Return what was read through a port since anything that it reads was written."""
+        """Return what was read through a port since anything that it reads was written.
+
+        Where nothing was in this seed, that is what other seeds found in the empty tables.
+        """
+        if not self.sql and self._is_blank(port):
+            return self._blank.setdefault(port, {})
         return self._memory.setdefault(port, {})
+
+    def _is_blank(self, port: str) -> bool:
+        apart = self._apart
+        return port not in self._written if port in apart else self._written <= apart
+
+    @property
+    def _apart(self) -> frozenset[str]:
+        return APART if self.sql else APART_FROM_MEMORY
 
     def telling(self, port: str, args: Iterable[Any]) -> tuple[Any, ...]:
         """Return what an answer depends on: where nothing is stored, not on what time it is."""
-        if self.sql or port in self._written:
+        if self.sql or not self._is_blank(port):
             return tuple(args)
-        return tuple(each for each in args if not isinstance(each, datetime))
+        return tuple([each for each in args if not isinstance(each, datetime)])
 
     def forget(self, written: Iterable[str]) -> None:
-        apart = APART if self.sql else APART | {"alerts"}
+        apart = self._apart
         for port in written:
             self._written.add(port)
             stale = [port] if port in apart else [p for p in self._memory if p not in apart]
@@ -118,33 +142,35 @@ class Store:
 
     def write(self, work: Callable[[Any], T], *, twice: bool = False) -> T:
         """Run `work` in one transaction; with `twice`, once for nothing before that."""
+        transaction = self._writer
         if twice:
-            self._undone(work)
-        transaction = _Transaction(self)
-        with translated(_NOWHERE):
-            try:
+            self._undone(transaction, work)
+        transaction.begin()
+        try:
+            with translated(_NOWHERE):
                 result = work(transaction)
                 transaction.commit()
-            except BaseException:
-                transaction.roll_back()
-                raise
-        if transaction.written or (transaction.memory and transaction.memory.journal):
+        except BaseException:
+            transaction.roll_back()
+            raise
+        memory, written = transaction.memory, transaction.written
+        if written or (memory is not None and memory.journal):
             self.commits += 1
-            self._tell(transaction.memory)
+            if written - {"installation"} or (memory is not None and memory.is_news):
+                self.version += 1
+            self._tell(memory)
         return result
 
     def read(self, work: Callable[[Any], T]) -> T:
-        if self._reader is None:
-            self._reader = _Transaction(self, writes=False)
+        reader = self._reader
         try:
-            return work(self._reader)
+            return work(reader)
         finally:
-            memory = self._reader.memory
-            assert memory is None or not memory.journal, "a read that writes"
-            self._reader.roll_back()
+            assert reader.memory is None or not reader.memory.journal, "a read that writes"
+            reader.roll_back()
 
-    def _undone(self, work: Callable[[Any], Any]) -> None:
-        transaction = _Transaction(self)
+    def _undone(self, transaction: _Transaction, work: Callable[[Any], Any]) -> None:
+        transaction.begin()
         try:
             work(transaction)
         except Exception:  # noqa: BLE001 the second call says the same
@@ -193,7 +219,18 @@ class Store:
             found = (tables.runs if table == "run" else tables.events).get(key)
         if found is None:
             return None
-        return {name: _plain(value) for name, value in found.__dict__.items()}
+        if table == "event":
+            return dict(found.__dict__)
+        known = self._shown.get((table, key))
+        if known is None:
+            row = {name: _plain(value) for name, value in found.__dict__.items()}
+        else:
+            was, row = known[0].__dict__, dict(known[1])
+            for name, value in found.__dict__.items():
+                if was[name] is not value:
+                    row[name] = _plain(value)
+        self._shown[table, key] = found, row
+        return row
 
 
 def _touched_in(memory: MemoryTx) -> Iterator[tuple[str, Any]]:
@@ -231,6 +268,11 @@ class _Transaction:
         setattr(self, port, made)
         return made
 
+    def begin(self) -> None:
+        self.written.clear()
+        if self.memory is not None:
+            self.memory.begin()
+
     def call(self, port: str, method: str, args: Any, kwargs: Any) -> Any:
         if self._tx is None:
             self._begun = self.store._connection.begin()
@@ -245,10 +287,10 @@ class _Transaction:
     def commit(self) -> None:
         if self._begun is not None:
             self._begun.commit()
-            self._begun = None
+            self._begun = self._tx = None
 
     def roll_back(self) -> None:
-        if self.memory is not None:
+        if self.memory is not None and self.memory.journal:
             self.memory.roll_back()
         if self._begun is not None:
             self._begun.rollback()
@@ -257,40 +299,46 @@ class _Transaction:
 
 
 class _Port:
+    """A port whose tables are SQL's; its methods are made when first asked for."""
+
     def __init__(self, transaction: _Transaction, name: str) -> None:
         self._transaction = transaction
         self._name = name
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
-        transaction, port = self._transaction, self._name
-        if method == "log":
-            return lambda *args: iter(list(transaction.call(port, method, args, {})))
+        port, sql = self._name, self._transaction.store.sql
         is_read = method in READS or f"{port}.{method}" in READS
-        if not is_read or (transaction.store.sql and port not in REMEMBERED):
+        if method == "log":
+            made = self._log
+        elif not is_read or (sql and port not in REMEMBERED):
+            made = partial(self._write, method)
+        else:
+            made = partial(self._read, method)
+        setattr(self, method, made)
+        return made
 
-            def write(*args: Any, **kwargs: Any) -> Any:
-                transaction.note(port)
-                return transaction.call(port, method, args, kwargs)
+    def _log(self, *args: Any) -> Iterator[Any]:
+        return iter(list(self._transaction.call(self._name, "log", args, {})))
 
-            return write
+    def _write(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self._transaction.note(self._name)
+        return self._transaction.call(self._name, method, args, kwargs)
 
-        def read(*args: Any, **kwargs: Any) -> Any:
-            memory = transaction.store.remembered(port)
-            telling = transaction.store.telling
-            key = (method, telling(port, args), telling(port, kwargs.values()))
-            try:
-                known = key in memory
-            except TypeError:  # a list among the arguments
-                return transaction.call(port, method, args, kwargs)
-            if not known:
-                memory[key] = transaction.call(port, method, args, kwargs)
-            elif transaction.store.verify:
-                again = transaction.call(port, method, args, kwargs)
-                assert again == memory[key], f"{port}.{method}{args} is not what it was"
-            found = memory[key]
-            return type(found)(found) if isinstance(found, list | dict) else found
-
-        return read
+    def _read(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        port, call, store = self._name, self._transaction.call, self._transaction.store
+        memory = store.remembered(port)
+        key = (method, store.telling(port, args), store.telling(port, kwargs.values()))
+        try:
+            known = key in memory
+        except TypeError:  # a list among the arguments
+            return call(port, method, args, kwargs)
+        if not known:
+            memory[key] = call(port, method, args, kwargs)
+        elif store.verify:
+            again = call(port, method, args, kwargs)
+            assert again == memory[key], f"{port}.{method}{args} is not what it was"
+        found = memory[key]
+        return type(found)(found) if isinstance(found, list | dict) else found
 
 
 class _Nowhere:

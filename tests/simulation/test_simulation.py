@@ -20,8 +20,8 @@ from tests.simulation.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-SEEDS = "0:120"
-WITHIN = 100
+SEEDS = "0:240"
+WITHIN = 150
 """Seeds within which each fault must be caught."""
 
 

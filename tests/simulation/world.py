@@ -23,15 +23,16 @@ from tests.simulation.cache import CacheFile
 from tests.simulation.faults import Faults
 from tests.simulation.install import SimulatedInstall, daemon, desk, run_due, run_now, stop
 from tests.simulation.loop import VirtualLoop, WallClock
-from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.oracle import Oracle
 from tests.simulation.process import Killed, Process
-from tests.simulation.scenario import HORIZON, Site
+from tests.simulation.scenario import HORIZONS, Site
 from tests.simulation.store import Store, Touched
+from tests.simulation.violation import Violation
 
 T = TypeVar("T")
 
-CALM_STEP = 30.0
-CALM_STEPS = 150
+CALM_STEP = 15.0
+CALM_STEPS = 300
 """After the faults everything must come to rest within so many steps of so many seconds."""
 
 
@@ -41,8 +42,9 @@ class Edited:
     def __init__(self) -> None:
         self._event = anyio.Event()
 
-    async def wait(self) -> None:
-        await self._event.wait()
+    def next(self) -> anyio.Event:
+        """Return what is set by the next edit from now on."""
+        return self._event
 
     def announce(self) -> None:
         self._event.set()
@@ -64,7 +66,11 @@ class World:
         self.wall = WallClock(loop, start)
         self.faults = Faults.drawn(random.Random(f"{seed}/faults"))
         self.config = scenario.settings_of(self.chance, start, zone)
-        self.loaded = Loaded(settings=Settings.model_validate(self.config))
+        self.edits = 0
+        self.loaded = self._load()
+        self.removed: dict[str, dict[str, Any]] = {}
+        self.heartbeat: Process | None = None
+        self.heartbeat_free_since: float | None = None
         self.sites = {name: Site(self.chance) for name in self.config["db_profiles"]}
         self.caches = {name: CacheFile() for name in self.sites}
         self.files_mark = "files 0"
@@ -87,6 +93,11 @@ class World:
     def lives(self, name: str) -> bool | None:
         process = self.processes.get(name)
         return None if process is None else process.alive
+
+    def let_go(self, process: Process) -> None:
+        """Free what a process held that has ended."""
+        if self.heartbeat is process:
+            self.heartbeat, self.heartbeat_free_since = None, self.loop.time()
 
     def commit(self, process: Process, work: Callable[[Any], T], *, twice: bool) -> T:
         self.actor = process
@@ -166,7 +177,7 @@ class World:
             for is_on, mean, act in happenings:
                 if is_on:
                     group.start_soon(self._now_and_then, mean, act)
-            await anyio.sleep(HORIZON)
+            await anyio.sleep(60 * self.chance.choice(HORIZONS))
             group.cancel_scope.cancel()
         await self._calm_down()
 
@@ -245,14 +256,33 @@ class World:
         self.start(act, "person")
 
     def _edit(self) -> None:
+        if self.chance.random() < 0.25:
+            self._remove_or_put_back()
+            return
         name = self.chance.choice(sorted(self.config["schedules"]))
         plan = self.config["schedules"][name]
         self.trace(None, f"edits {name}: {edit(plan, self.chance)}")
         self.put_config()
 
+    def _remove_or_put_back(self) -> None:
+        plans = self.config["schedules"]
+        if self.removed:
+            name = self.chance.choice(sorted(self.removed))
+            plans[name] = self.removed.pop(name)
+            self.trace(None, f"puts {name} back")
+        elif len(plans) > 1:
+            name = self.chance.choice(sorted(plans))
+            self.removed[name] = plans.pop(name)
+            self.trace(None, f"removes {name}")
+        self.put_config()
+
+    def _load(self) -> Loaded:
+        self.edits += 1
+        return Loaded(settings=Settings.model_validate(self.config), digest=str(self.edits))
+
     def put_config(self) -> None:
         """Let the config be in force: within a second with those who serve, at once with others."""
-        self.loaded = Loaded(settings=Settings.model_validate(self.config))
+        self.loaded = self._load()
         self.oracle.planned()
         self.edited.announce()
 
@@ -274,7 +304,7 @@ class World:
         if self.serving:
             name = self.chance.choice(sorted(self.serving))
             self.trace(self.processes[name], "is told to stop")
-            stop(self.serving[name])
+            stop(self.serving[name], self.processes[name])
 
     def _outage(self) -> None:
         site = self.sites[self.chance.choice(sorted(self.sites))]
@@ -318,6 +348,8 @@ class World:
             self._set_clock(-self.wall.offset.total_seconds())  # a time server puts it right
         for site in self.sites.values():
             site.down = False
+        self.config["schedules"] |= self.removed
+        self.removed = {}
         for plan in self.config["schedules"].values():
             plan["enabled"] = True
         self.put_config()
@@ -332,7 +364,7 @@ class World:
             await anyio.sleep(CALM_STEP)
             for run_id in self.oracle.blocked():
                 self.start(partial(_unblock, run_id), "person")
-            for name in self.oracle.declined():
+            for name in self.oracle.halted():
                 self.start(partial(_steer, steering.resume_schedule, name), "person")
             if self.oracle.is_at_rest():
                 break
@@ -358,6 +390,7 @@ def edit(plan: dict[str, Any], chance: random.Random) -> str:
         choices.append((trigger, "minutes", [1, 4, 9]))
     elif trigger["type"] == "cron":
         choices.append((trigger, "cron", ["*/3 * * * *", "*/2 * * * *", "11 * * * *"]))
+    choices.append((plan, "pause_after_failures", [1, 3]))
     table, key, values = chance.choice(choices)
     table[key] = chance.choice(values)
     return f"{key} = {table[key]}"

@@ -1,7 +1,8 @@
 """`kill -9` of a real daemon at random moments under load: zero firings lost, zero doubled.
 
-Several schedules fire, an editor process keeps altering two databases, comments are written by
-themselves. `AMXWATCH_KILLS` says how often the daemon is killed; `make crash` says 500.
+Two daemons at a time serve and stand by, several schedules fire, an editor process keeps altering
+two databases, comments are written by themselves. `AMXWATCH_KILLS` says how often one of them is
+killed; `make crash` says 500.
 """
 
 from __future__ import annotations
@@ -208,26 +209,45 @@ def test_nothing_is_lost_or_doubled(install: Installed, tmp_path: Path) -> None:
 
 
 def kill_again_and_again(scene: Scene) -> int:
-    """Start the daemon and kill it: while it starts, or somewhere in its work."""
+    """Kill one of two daemons: while it starts, stands by, or somewhere in its work.
+
+    The other one takes over, and a third is started beside it.
+    """
     chance = random.Random(SEED)
-    killed = 0
+    pair = [scene.install.popen(), scene.install.popen()]
     for _ in range(KILLS):
-        process = scene.install.popen()
         drawn = chance.random()
+        victim = chance.choice(pair)
         if drawn < 0.2:
             time.sleep(chance.uniform(0.05, 1.0))
         elif drawn < 0.4:
-            scene.install.until(partial(beats, scene, process), "a heartbeat")
+            victim = first_that(scene, partial(beats, scene), pair, "a heartbeat")
             time.sleep(chance.uniform(0.0, 0.5))
         else:
-            scene.install.until(
-                partial(scene.witness.has_taken_a_turn, process), "a turn", SECONDS_TO_START
-            )
+            victim = first_that(scene, scene.witness.has_taken_a_turn, pair, "a turn")
             time.sleep(chance.uniform(0.0, 1.5))
-        assert process.poll() is None, scene.install.log_tail()
+        assert all(process.poll() is None for process in pair), scene.install.log_tail()
+        scene.install.kill(victim)
+        pair.remove(victim)
+        pair.append(scene.install.popen())
+    for process in pair:
         scene.install.kill(process)
-        killed += 1
-    return killed
+    return KILLS
+
+
+Daemon = subprocess.Popen[bytes]
+
+
+def first_that(
+    scene: Scene, holds: Callable[[Daemon], bool], pair: list[Daemon], what: str
+) -> Daemon:
+    """Return the daemon of the two that owns the heartbeat, once it does what is asked."""
+
+    def found() -> Daemon | None:
+        return next((process for process in pair if holds(process)), None)
+
+    daemon: Daemon = scene.install.until(found, what, SECONDS_TO_START)
+    return daemon
 
 
 def beats(scene: Scene, process: subprocess.Popen[bytes]) -> bool:
