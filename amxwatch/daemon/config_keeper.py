@@ -11,7 +11,7 @@ from amxwatch.core.errors import ConfigError, StoreError
 from amxwatch.daemon.wiring import Install
 from amxwatch.ports.ledger import Tx
 from amxwatch.settings.file import Loaded
-from amxwatch.settings.plans import outlines
+from amxwatch.settings.plans import moved
 from amxwatch.settings.reload import Reloader
 from amxwatch.settings.schema import Settings
 from amxwatch.watchers.files import watch
@@ -43,8 +43,9 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
         only=("*.toml",),
         glance=reloader.glance,
     ) as wakes:
+        hinted = True
         while True:
-            found = await reloader.check()
+            found = await reloader.check(hinted=hinted)
             try:
                 if isinstance(found, Loaded):
                     await _accept(install, found)
@@ -54,8 +55,10 @@ async def keep_config(install: Install, hint: Callable[[str | None], None]) -> N
             except StoreError as error:  # it is in force, though nothing could be written
                 log.warning(str(error), extra={"action": "store_failed"})
                 hint(None)
+            hinted = False
             with anyio.move_on_after(_pause(reloader)):
                 await anext(wakes)
+                hinted = True
 
 
 def _pause(reloader: Reloader) -> float | None:
@@ -66,18 +69,18 @@ def _pause(reloader: Reloader) -> float | None:
 
 
 async def _accept(install: Install, loaded: Loaded) -> None:
-    moved = differences(install.settings, loaded.settings)
+    news = differences(install.settings, loaded.settings)
     await install.apply(loaded)
     now = install.clock.now()
     warnings = list(loaded.warnings)
     log.info(
         "The config was taken: %s",
-        ", ".join(moved) or "nothing that matters moved",
+        ", ".join(news) or "nothing that matters moved",
         extra={"action": "config_loaded"},
     )
 
     def work(tx: Tx) -> None:
-        tx.events.add("config_loaded", at=now, understood=moved, warnings=warnings)
+        tx.events.add("config_loaded", at=now, understood=news, warnings=warnings)
 
     await install.ledger.write(work)
 
@@ -103,14 +106,13 @@ def differences(old: Settings, new: Settings) -> list[str]:
     for kind in ("db_profiles", "llm_profiles", "doc_profiles", "code_profiles", "schedules"):
         before, after = getattr(old, kind), getattr(new, kind)
         if kind == "schedules":  # told apart without building very many of them
-            before, after = dict(outlines(before)), dict(outlines(after))
-        for name in sorted(before.keys() | after.keys()):
-            if name not in before:
-                said.append(f"+ {kind}.{name}")
-            elif name not in after:
-                said.append(f"- {kind}.{name}")
-            elif before[name] != after[name]:
-                said.append(f"~ {kind}.{name}")
+            names = moved(before, after)
+        else:
+            either = before.keys() | after.keys()
+            names = sorted(name for name in either if before.get(name) != after.get(name))
+        for name in names:
+            sign = "+" if name not in before else "~" if name in after else "-"
+            said.append(f"{sign} {kind}.{name}")
     said += [
         f"~ {kind}"
         for kind in ("defaults", "budget", "daemon", "studio", "alerts", "intake", "retention")

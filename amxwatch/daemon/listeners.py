@@ -13,7 +13,7 @@ from amxwatch.core.errors import AmxwatchError, DatabaseError
 from amxwatch.core.retry import backoff
 from amxwatch.daemon.wiring import Install
 from amxwatch.flows.source import Source
-from amxwatch.settings.plans import outlines
+from amxwatch.settings.plans import of_trigger
 from amxwatch.settings.schema import DbProfile, Schedule
 from amxwatch.triggers import Files
 from amxwatch.watchers.files import watch
@@ -69,7 +69,7 @@ async def listen_to_all(install: Install, hint: Hint, edits: Edits) -> None:
 
 def _wanted(install: Install) -> dict[str, _Listener]:
     schedules = install.settings.schedules
-    plans = [schedules[name] for name, told in outlines(schedules) if told.trigger == "files"]
+    plans = [schedules[name] for name in of_trigger(schedules, "files")]
     return {
         name: _Listener(
             profile=profile,

@@ -28,7 +28,7 @@ from amxwatch.daemon.listeners import Edits, listen_to_all
 from amxwatch.daemon.standby import Holder, Standby
 from amxwatch.daemon.turn import Turn, take
 from amxwatch.daemon.wiring import Install
-from amxwatch.ports.ledger import DaemonState, RunFilter
+from amxwatch.ports.ledger import DaemonState, RunFilter, Tx
 from amxwatch.services.notify import is_supervised, notify, watchdog_seconds
 from amxwatch.settings.file import load
 
@@ -166,8 +166,7 @@ class Service:
         finally:
             # On a full disk nothing can be written; that the process ended is told by its lock.
             with anyio.CancelScope(shield=True), anyio.move_on_after(1), suppress(StoreError):
-                await self._beat(stopped=True)
-                await self._note("daemon_stopped", f"after {self._cycle} cycles")
+                await self._beat(stopped=f"after {self._cycle} cycles")
 
     def _stand_by(self, holder: Holder) -> None:
         """Say who owns the heartbeat; a service manager hears that we have started."""
@@ -295,7 +294,7 @@ class Service:
         log.warning("Leaving without waiting any longer", extra={"action": "daemon_left"})
         if self._lock is not None:
             with suppress(StoreError):
-                await self._beat(stopped=True)
+                await self._beat(stopped="without waiting any longer")
         logging.shutdown()
         os._exit(0)
 
@@ -321,7 +320,8 @@ class Service:
             self._doing = doing
             notify("READY=1", f"STATUS={doing}")
 
-    async def _beat(self, *, stopped: bool = False) -> None:
+    async def _beat(self, *, stopped: str | None = None) -> None:
+        """Say that this daemon lives, or that it ends and how, in one commit."""
         now = self.install.clock.now()
         state = DaemonState(
             owner=self.install.owner.name,
@@ -329,10 +329,16 @@ class Service:
             started_at=self._started_at,
             heartbeat_at=now,
             poll_seconds=self.poll_seconds,
-            stopped_at=now if stopped else None,
+            stopped_at=None if stopped is None else now,
             last_cycle_result=self._last_cycle,
         )
-        await self.install.ledger.write(lambda tx: tx.installation.beat(state))
+
+        def work(tx: Tx) -> None:
+            tx.installation.beat(state)
+            if stopped is not None:
+                tx.events.add("daemon_stopped", at=now, pid=os.getpid(), detail=stopped)
+
+        await self.install.ledger.write(work)
 
     async def _note(self, action: str, detail: str) -> None:
         now = self.install.clock.now()

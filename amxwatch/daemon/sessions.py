@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from amxwatch.core.continuous import Session, SessionStatus
 from amxwatch.daemon.wiring import Install
-from amxwatch.flows.autopilot import by_schedule
 from amxwatch.flows.firing import Dispatched, Firing
 from amxwatch.flows.session_life import BY_SCHEDULE, settle_orphans
 
@@ -39,6 +38,8 @@ def busy_profiles(sessions: Iterable[Session]) -> frozenset[str]:
 
 async def step(install: Install, firing: Firing, *, polling: bool) -> Dispatched:
     """Evaluate a continuous schedule, and take its session a step on."""
+    from amxwatch.flows.autopilot import by_schedule
+
     others = frozenset(install.settings.db_profiles) - {firing.schedule.db_profile}
     return await by_schedule(
         firing,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from amxwatch.core.errors import AmxwatchError
+from amxwatch.core.intake import IntakeState
 from amxwatch.core.run import RunId
 from amxwatch.daemon.wiring import Install
 from amxwatch.flows.intake import IntakeDesk
 from amxwatch.flows.intake_planning import plan
 from amxwatch.flows.intake_sources import Found, collect_folder, collect_ref
+from amxwatch.ports.ledger import Tx
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +44,29 @@ def intake_desk(install: Install) -> IntakeDesk:
     )
 
 
-async def take_signals(install: Install, *, leave: Collection[str] = ()) -> Taken:
+OPEN = "open intake"
+"""Under this they are recalled."""
+
+
+def open_items(tx: Tx) -> dict[IntakeState, int]:
+    """Return how many items have not ended, by their state."""
+    return tx.intake.count()
+
+
+async def take_signals(
+    install: Install, *, has_open: bool = True, leave: Collection[str] = ()
+) -> Taken:
     """Collect what came in, and plan what is approved; errors are told, not raised.
 
-    Items of the db profiles in `leave` are left to the sessions that work on them.
+    `has_open` says whether there was anything before. Items of the db profiles in `leave` are
+    left to the sessions that work on them.
     """
     desk, found = intake_desk(install), Found()
     planned: list[RunId] = []
     try:
         await _collect(install, desk, found)
-        planned = await plan(desk, leave=frozenset(leave))
+        if has_open or found.items:
+            planned = await plan(desk, leave=frozenset(leave))
     except AmxwatchError as error:
         found.errors.append(str(error))
     return Taken(

@@ -7,20 +7,26 @@ by an agenda of its own, in which everything is due.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.errors import AmxwatchError
 from amxwatch.core.schedule import ScheduleState
+from amxwatch.daemon import signals
 from amxwatch.daemon.agenda import Agenda
 from amxwatch.daemon.sessions import busy_profiles, open_sessions, owners, step
-from amxwatch.daemon.signals import Taken, take_signals
+from amxwatch.daemon.signals import Taken
 from amxwatch.daemon.wiring import Install
-from amxwatch.flows.dispatch import dispatch
+from amxwatch.engines import recover
+from amxwatch.flows import session_life
+from amxwatch.flows.arming import arm_new
+from amxwatch.flows.dispatch import Known, dispatch, known_of
 from amxwatch.flows.firing import Dispatched, Firing
 from amxwatch.flows.interrupted import settle_interrupted
 from amxwatch.flows.resting import Rest, resting
@@ -35,8 +41,11 @@ LOOK_SECONDS = 300
 BATCH = 200
 """How many schedules are taken from the agenda at a time."""
 
+BATCH_PASSED = 5000
+"""The same, of those that are mostly passed by: they share what they read and write."""
+
 AT_ONCE = 32
-"""How many are evaluated together: their transactions share a commit."""
+"""How many are evaluated together: they share what they read, and a commit."""
 
 TELLS_ALL = 200
 """Up to so many, each is evaluated and told; of more, those that surely rest are passed by."""
@@ -47,6 +56,9 @@ TURN_SECONDS = 20.0
 ROUND = 500
 ROUND_EVERY = timedelta(minutes=1)
 """How many schedules a slow round over all of them looks at, and how often at most."""
+
+Moves = tuple[tuple[int, list[str]], list[tuple[str, SnapshotNumber | None]]]
+"""The number of the last change of a schedule, those that changed, and newest snapshots."""
 
 WAITS = frozenset({"blocked", "missed", "skip", "wait"})
 """What a schedule does that a person or a run's end moves on: the polls go on telling of it."""
@@ -101,21 +113,28 @@ async def take(
     seconds = TURN_SECONDS if agenda else math.inf
     agenda = agenda or Agenda()
     agenda.adopt(_plans(install, only))
+    sources = _sources(install, profiles, only)
+    due = agenda.tick(install.clock.now())[:BATCH]
+    await _foresee(install, agenda, sources, due)
     await install.engine.recover()
-    on_time = await _serve_on_time(install, agenda, errors)
+    on_time = await _serve_on_time(install, agenda, due, errors)
+    if on_time:
+        await _foresee(install, agenda, sources)
     await install.close_retired()
-    await _look_at(install, _sources(install, profiles, only), errors)
+    await _look_at(install, sources, errors)
     sessions = await open_sessions(install)
     await _note_moves(install, agenda, profiles)
+    has_intake = bool(await install.ledger.recall(signals.OPEN, signals.open_items))
     if polling:
         agenda.recheck()
         agenda.touch(owners(sessions))
         await _pass_by(install, agenda, agenda.round(ROUND, ROUND_EVERY))
     served = await _serve(install, agenda, errors, seconds=seconds, polling=polling)
-    results = [*on_time, *served]
+    results = _told_once([*on_time, *served])
     intake = Taken()
     if only is None and profiles is None:
-        intake = await take_signals(install, leave=busy_profiles(sessions))
+        leave = busy_profiles(sessions)
+        intake = await signals.take_signals(install, has_open=has_intake, leave=leave)
         errors += intake.errors
     if intake.planned or _has_fired(served):
         install.engine.wake()
@@ -130,6 +149,16 @@ async def take(
 
 def _earliest(*moments: datetime | None) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _told_once(results: Iterable[Dispatched]) -> list[Dispatched]:
+    """Leave out what a second look at a schedule that has just fired came to, unless it is news."""
+    told: dict[str, Dispatched] = {}
+    for result in results:
+        before = told.get(result.schedule)
+        if before is None or before.action != "fire" or result.action not in ("idle", "skip"):
+            told[result.schedule] = result
+    return list(told.values())
 
 
 def _plans(install: Install, only: str | None) -> Mapping[str, Schedule]:
@@ -180,9 +209,33 @@ async def look_once(install: Install, name: str) -> Look | str:
 # -- what is due -----------------------------------------------------------------------------
 
 
-async def _serve_on_time(install: Install, agenda: Agenda, errors: list[str]) -> list[Dispatched]:
+async def _foresee(
+    install: Install, agenda: Agenda, profiles: Collection[str], due: Sequence[str] = ()
+) -> None:
+    """Read what this turn asks of the ledger in one look, if anything was written since."""
+    questions: dict[Hashable, Callable[[Tx], object]] = {
+        recover.OWNED: recover.owned_runs,
+        session_life.OPEN: session_life.open_sessions,
+        signals.OPEN: signals.open_items,
+    }
+    key, moves = _moves(agenda)
+    questions[key] = moves
+    for part in _parts(due):
+        questions["known", *part] = partial(known_of, names=part)
+    for name in profiles:
+        with suppress(AmxwatchError):  # told when it is looked at
+            questions |= install.source(name).questions()
+    await install.ledger.foresee(questions)
+
+
+def _parts(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
+
+
+async def _serve_on_time(
+    install: Install, agenda: Agenda, names: Sequence[str], errors: list[str]
+) -> list[Dispatched]:
     """Fire what the clock alone decides before the sources are looked at: a look takes time."""
-    names = agenda.tick(install.clock.now())[:BATCH]
     clocked = [name for name in names if agenda.is_clocked(name) and _needs_no_look(agenda, name)]
     results = await _evaluate_all(install, agenda, clocked, errors, polling=False)
     if _has_fired(results):
@@ -204,22 +257,25 @@ def _has_fired(results: Iterable[Dispatched]) -> bool:
 
 async def _note_moves(install: Install, agenda: Agenda, profiles: Collection[str] | None) -> None:
     """Tell the agenda what moved since it was last told: states, snapshots, files."""
-    sources = agenda.profiles
-
-    def read(
-        tx: Tx,
-    ) -> tuple[tuple[int, list[str]], list[tuple[str, SnapshotNumber | None]]]:
-        newest = [(name, tx.snapshots.latest(name)) for name in sources]
-        return tx.schedules.moved(agenda.seen), [
-            (name, None if record is None else record.number) for name, record in newest
-        ]
-
-    (agenda.seen, touched), newest = await install.ledger.read(read)
+    (agenda.seen, touched), newest = await install.ledger.recall(*_moves(agenda))
     agenda.touch(touched)
     for name, number in newest:
         agenda.snapshot(name, number)
     for paths in agenda.watched(profiles):
         agenda.files(paths, await install.files_mark(paths))
+
+
+def _moves(agenda: Agenda) -> tuple[Hashable, Callable[[Tx], Moves]]:
+    """Return the question what moved since the agenda was last told, and what it is kept under."""
+    sources, seen = agenda.profiles, agenda.seen
+
+    def read(tx: Tx) -> Moves:
+        newest = [(name, tx.snapshots.latest(name)) for name in sources]
+        return tx.schedules.moved(seen), [
+            (name, None if record is None else record.number) for name, record in newest
+        ]
+
+    return ("moves", seen, *sources), read
 
 
 async def _serve(
@@ -229,10 +285,12 @@ async def _serve(
     results: list[Dispatched] = []
     until = install.clock.monotonic() + seconds
     tells_all = agenda.pending_count <= TELLS_ALL
-    while names := agenda.pending(BATCH):
+    while names := agenda.pending(BATCH if tells_all else BATCH_PASSED):
         if not tells_all:
             names = await _pass_by(install, agenda, names)
         results += await _evaluate_all(install, agenda, names, errors, polling=polling)
+        if _has_fired(results):
+            install.engine.wake()
         if install.clock.monotonic() >= until:
             break
     return results
@@ -242,13 +300,14 @@ async def _pass_by(install: Install, agenda: Agenda, names: Sequence[str]) -> li
     """Settle those that surely rest, by one look at the ledger; return the others."""
     if not names:
         return []
-    states = await install.ledger.read(lambda tx: tx.schedules.some(names))
+    plans = {}
+    for name in names:
+        with suppress(AmxwatchError):  # told when it is evaluated
+            plans[name] = agenda.plans[name]
+    states = await _states(install, agenda, plans)
     now, others = install.clock.now(), []
     for name in names:
-        try:
-            rest = _resting(agenda, name, states.get(name), now)
-        except AmxwatchError:  # told when it is evaluated
-            rest = None
+        rest = _resting(agenda, plans[name], states.get(name), now) if name in plans else None
         if rest is None:
             others.append(name)
         else:
@@ -257,10 +316,23 @@ async def _pass_by(install: Install, agenda: Agenda, names: Sequence[str]) -> li
     return others
 
 
-def _resting(agenda: Agenda, name: str, state: ScheduleState | None, now: datetime) -> Rest | None:
-    plan = agenda.plans[name]
-    newest, mark = agenda.newest(plan.db_profile), agenda.mark(name)
-    return resting(plan, state, now, newest=newest, files_mark=mark)
+async def _states(
+    install: Install, agenda: Agenda, plans: Mapping[str, Schedule]
+) -> dict[str, ScheduleState]:
+    """Return the states of these; those that the clock decides are armed at first sight."""
+    states = await install.ledger.read(lambda tx: tx.schedules.some(plans))
+    new = [plan for name, plan in plans.items() if name not in states and agenda.is_clocked(name)]
+    return states | await arm_new(install.ledger, new, install.clock.now()) if new else states
+
+
+def _resting(
+    agenda: Agenda, plan: Schedule, state: ScheduleState | None, now: datetime
+) -> Rest | None:
+    newest, mark = agenda.newest(plan.db_profile), agenda.mark(plan.name)
+    try:
+        return resting(plan, state, now, newest=newest, files_mark=mark)
+    except AmxwatchError:  # told when it is evaluated
+        return None
 
 
 async def _evaluate_all(
@@ -268,20 +340,26 @@ async def _evaluate_all(
 ) -> list[Dispatched]:
     """Evaluate these, several at a time; the results are in the order of the names."""
     found: dict[str, Dispatched] = {}
-    limit = anyio.CapacityLimiter(AT_ONCE)
+    for part in _parts(names):
+        known = await install.ledger.recall(("known", *part), partial(known_of, names=part))
 
-    async def one(name: str) -> None:
-        async with limit:
-            found[name] = await _evaluate(install, agenda, name, errors, polling=polling)
+        async def one(name: str, known: Known) -> None:
+            found[name] = await _evaluate(install, agenda, name, known, errors, polling=polling)
 
-    async with anyio.create_task_group() as group:
-        for name in names:
-            group.start_soon(one, name)
+        async with anyio.create_task_group() as group:
+            for name in part:
+                group.start_soon(one, name, known[name])
     return [found[name] for name in names]
 
 
 async def _evaluate(
-    install: Install, agenda: Agenda, name: str, errors: list[str], *, polling: bool
+    install: Install,
+    agenda: Agenda,
+    name: str,
+    known: Known,
+    errors: list[str],
+    *,
+    polling: bool,
 ) -> Dispatched:
     try:
         plan = agenda.plans[name]
@@ -297,7 +375,7 @@ async def _evaluate(
         if plan.continuous.enabled:
             result = await step(install, firing, polling=polling)
         else:
-            result = await dispatch(firing, files_mark=mark)
+            result = await dispatch(firing, files_mark=mark, known=known)
     except AmxwatchError as error:
         errors.append(f"schedule {name}: {error}")
         agenda.fail(name)

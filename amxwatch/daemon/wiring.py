@@ -8,18 +8,20 @@ the catalog cache) is imported when it is first asked for, so that they answer a
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 
 from amxwatch.clocks.system import SystemClock
+from amxwatch.core.catalog import Catalog, ObjectRef
 from amxwatch.core.errors import ConfigError, UsageError
-from amxwatch.core.run import Slots
+from amxwatch.core.run import Outcome, Slots
+from amxwatch.daemon.late import late
 from amxwatch.engines.local import LocalEngine
 from amxwatch.engines.owner import Owner
 from amxwatch.flows.progress import ReportProgress, silent
@@ -27,22 +29,25 @@ from amxwatch.flows.settling import settled
 from amxwatch.flows.source import Source
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.database import Database
-from amxwatch.ports.engine import Handler
+from amxwatch.ports.engine import Handler, RunContext
 from amxwatch.ports.ledger import Ledger
 from amxwatch.ports.notifier import Notifier
 from amxwatch.ports.provider import Provider
+from amxwatch.ports.snapshots import Snapshots
 from amxwatch.settings.document import dotted
 from amxwatch.settings.file import Loaded, load
 from amxwatch.settings.folder import Folder, prepare
-from amxwatch.settings.plans import outlines
+from amxwatch.settings.plans import limits
 from amxwatch.settings.reload import dump, restore_large
 from amxwatch.settings.schema import DbProfile, LlmProfile, Settings
 from amxwatch.settings.secrets import resolve
 from amxwatch.stores.ledger import open_ledger
 
 if TYPE_CHECKING:
+    from amxwatch.context.library import Library
     from amxwatch.flows.alerting import Teller
     from amxwatch.flows.goals import Measures
+    from amxwatch.flows.job import Drafting
     from amxwatch.providers import ProviderSpec
 
 
@@ -101,7 +106,7 @@ class Install:
         self.loaded, self.config_error = loaded, None
         for name, (made_from, _) in list(self._sources.items()):
             if self.settings.db_profiles.get(name) != made_from:
-                self._retired.append(self._sources.pop(name)[1].database)
+                self._retired += self._sources.pop(name)[1].databases
         for name, (made_of, _) in list(self._providers.items()):
             if self.settings.llm_profiles.get(name) != made_of:
                 self._retired.append(self._providers.pop(name)[1])
@@ -109,8 +114,11 @@ class Install:
 
     async def remember_config(self) -> None:
         """Store the config in force as the last good one, where it is news."""
+        known = await self.ledger.read(lambda tx: tx.installation.good_config())
+        if known is not None and not self.loaded.whole:
+            return
         document = dump(self.settings)
-        if await self.ledger.read(lambda tx: tx.installation.good_config()) != document:
+        if known != document:
             await self.ledger.write(lambda tx: tx.installation.keep_config(document))
 
     async def close_retired(self) -> None:
@@ -124,30 +132,56 @@ class Install:
         Raises: UsageError for a name that is not in the config.
         """
         from amxwatch.databases.unreachable import Unreachable
-        from amxwatch.stores.snapshots import SnapshotCache
 
         profile = self.settings.db_profile(name)
         if profile.name in self._sources:
             return self._sources[profile.name][1]
-        database = self._database(profile)
+        database = self._database(profile.url)
         made = Source(
             profile=profile.name,
             database=database,
+            replica=self._database(profile.read_url) if profile.read_url else None,
             remember=getattr(database, "remember", None),
             applying=self._applying.setdefault(profile.name, set()),
             settling=self._settling.setdefault(profile.name, anyio.Lock()),
-            snapshots=SnapshotCache(self.folder.cache_file(profile.name)),
+            snapshots=late(lambda: self._cache(profile.name)),
             ledger=self.ledger,
             clock=self.clock,
             ignore=profile.ignore,
+            words_of_files=self._words_of_files(profile),
             refresh=timedelta(minutes=profile.refresh_minutes),
         )
         if not isinstance(database, Unreachable):
             self._sources[profile.name] = (profile, made)
         return made
 
-    def _database(self, profile: DbProfile) -> Database:
-        """Return the profile's database; where its URL cannot be known, one that says why.
+    def _cache(self, profile: str) -> Snapshots:
+        from amxwatch.stores.snapshots import SnapshotCache
+
+        return SnapshotCache(self.folder.cache_file(profile))
+
+    def _words_of_files(
+        self, profile: DbProfile
+    ) -> Callable[[Catalog], dict[ObjectRef, str]] | None:
+        """Return what reads the properties files that decide over this profile's descriptions."""
+        if profile.description_owner != "file":
+            return None
+        codes = [self.settings.code_profiles[name].path for name in profile.code]
+        given = [profile.description_file] if profile.description_file else codes
+        places = [self.folder.path / Path(place).expanduser() for place in given]
+
+        def owned(catalog: Catalog) -> dict[ObjectRef, str]:
+            from amxwatch.exports.schema_yml import described
+
+            found: dict[ObjectRef, str] = {}
+            for place in places:
+                found |= described(place, catalog)
+            return found
+
+        return owned
+
+    def _database(self, reference: str) -> Database:
+        """Return the database of a URL; where it cannot be known, one that says why.
 
         So what only reads the catalog cache works while a secret is missing.
         """
@@ -155,7 +189,7 @@ class Install:
         from amxwatch.databases.unreachable import Unreachable
 
         try:
-            url = resolve(profile.url, environ=os.environ, relative_to=self.folder.path)
+            url = resolve(reference, environ=os.environ, relative_to=self.folder.path)
             return databases.connect(
                 url.get_secret_value(),
                 relative_to=self.folder.path,
@@ -195,15 +229,30 @@ class Install:
             base_url=profile.base_url,
             api_key=key.get_secret_value() if key else None,
             temperature=profile.temperature,
+            timeout=profile.timeout_seconds,
             max_concurrency=profile.max_concurrency,
+            input_usd_per_mtok=profile.input_usd_per_mtok,
+            output_usd_per_mtok=profile.output_usd_per_mtok,
+            cached_input_usd_per_mtok=profile.cached_input_usd_per_mtok,
+            logprobs=True,
         )
 
     def handler(self, report: ReportProgress = silent) -> Handler:
         """Return what executes a run of either kind."""
-        from amxwatch.flows.job import Drafting
-        from amxwatch.flows.work import work
 
-        drafting = Drafting(
+        async def handle(context: RunContext) -> Outcome:
+            from amxwatch.flows.work import work
+
+            return await work(context, drafting())
+
+        drafting = cache(lambda: self.drafting(report))
+        return handle
+
+    def drafting(self, report: ReportProgress = silent) -> Drafting:
+        """Return what an analyze run, or a rehearsal of one, needs of this install."""
+        from amxwatch.flows.job import Drafting
+
+        return Drafting(
             settings=lambda: self.settings,
             source=self.source,
             provider=self.provider,
@@ -212,8 +261,8 @@ class Install:
             owner=self.owner.name,
             is_dead=self.owner.is_dead,
             report=report,
+            library=self.library,
         )
-        return lambda context: work(context, drafting)
 
     def notifier(self, target: str) -> Notifier:
         """Return what tells a target of alerts. Raises: UsageError, NotifyRefusedError."""
@@ -241,16 +290,21 @@ class Install:
         """Return how many runs may go on at once, as the settings say now."""
         profiles = self.settings.db_profiles
         if self._limits_of is not self.settings.schedules:
-            told = outlines(self.settings.schedules)
             # One slot is what a schedule has without being named.
-            limits = {name: each.max_concurrent for name, each in told}
-            self._limits = {name: limit for name, limit in limits.items() if limit != 1}
+            self._limits = limits(self.settings.schedules)
             self._limits_of = self.settings.schedules
         return Slots(
             total=self.settings.daemon.worker_slots,
             profiles={name: profile.max_concurrent_runs for name, profile in profiles.items()},
             schedules=self._limits,
         )
+
+    @cached_property
+    def library(self) -> Library:
+        """Where documents and code are indexed."""
+        from amxwatch.context.library import Library
+
+        return Library(indexes=self.folder.path / "context", relative_to=self.folder.path)
 
     @cached_property
     def measures(self) -> Measures:
@@ -284,7 +338,8 @@ class Install:
         for retired in self._retired:
             await retired.aclose()
         for _, source in self._sources.values():
-            await source.database.aclose()
+            for database in source.databases:
+                await database.aclose()
         for _, provider in self._providers.values():
             await provider.aclose()
         await self.ledger.aclose()
@@ -293,16 +348,21 @@ class Install:
 
 @asynccontextmanager
 async def open_install(
-    config_dir: Path, *, clock: Clock | None = None, strict: bool = True
+    config_dir: Path,
+    *,
+    clock: Clock | None = None,
+    strict: bool = True,
+    about: Sequence[str] | None = None,
 ) -> AsyncIterator[Install]:
     """Open the install in `config_dir`, making the folder where there is none.
 
     Where the config is wrong: with `strict` that is raised; else the stored last good config
-    stands in, and `config_error` says why. Raises: ConfigError, StoreError, UsageError.
+    stands in, and `config_error` says why. `about` names the schedules that are needed, if not
+    all: see `settings.file.load`. Raises: ConfigError, StoreError, UsageError.
     """
     clock = clock or SystemClock()
     folder = await anyio.to_thread.run_sync(prepare, config_dir)
-    loaded, wrong = await anyio.to_thread.run_sync(_try_load, config_dir)
+    loaded, wrong = await anyio.to_thread.run_sync(_try_load, config_dir, about)
     if wrong is not None and strict:
         raise wrong
     ledger = await anyio.to_thread.run_sync(open_ledger, folder.state, clock)
@@ -323,9 +383,9 @@ async def open_install(
             await install.aclose()
 
 
-def _try_load(config_dir: Path) -> tuple[Loaded, ConfigError | None]:
+def _try_load(config_dir: Path, about: Sequence[str] | None) -> tuple[Loaded, ConfigError | None]:
     try:
-        return load(config_dir), None
+        return load(config_dir, about=about), None
     except ConfigError as error:
         return Loaded(settings=Settings()), error
 

@@ -93,6 +93,15 @@ def timed_out(run: Run, at: datetime) -> Ending:
 
 def of_error(error: BaseException, run: Run, at: datetime) -> Ending | None:
     """Return the ending that an exception of the handler means; None where we were fenced."""
+    ended = _of_error(error, run, at)
+    if ended is not None and "not_before" in ended.values and run.queued_at > at:
+        # It was queued by a clock that has been set back since: what is queued in the future
+        # waits for nothing, and would be claimed and put off again and again until then.
+        ended.values["queued_at"] = at
+    return ended
+
+
+def _of_error(error: BaseException, run: Run, at: datetime) -> Ending | None:
     cause = _cause(error)
     if isinstance(cause, FencedError):
         return None

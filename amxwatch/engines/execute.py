@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
 
+TOGETHER = 16
+"""How many runs are claimed in one transaction at most: other processes want to write too."""
+
 SETTLE_SECONDS = 35.0
 """Longer than the ledger's own patience."""
 
@@ -38,6 +41,14 @@ Not for a release or a recovery: such a run goes on.
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A run as it stands after its end, and what was claimed with that; None: nothing was asked."""
+
+    run: Run
+    claimed: list[Run] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Executor:
     """Claims and executes runs in the name of `owner`."""
 
@@ -48,17 +59,26 @@ class Executor:
 
     async def claim(self, slots: Slots, only: RunId | None = None) -> Run | None:
         """Take the first run that may start now."""
+        return await self.ledger.write(lambda tx: self._claim(tx, slots, only))
 
-        def work(tx: Tx) -> Run | None:
-            now = self.clock.now()
-            run = tx.runs.claim(now=now, owner=self.owner, lease=LEASE, slots=slots, only=only)
-            if run is not None:
-                record(tx, run, "run_started", now, attempt=run.attempt)
-                if self.settled is not None:
-                    self.settled(tx, run)
-            return run
+    async def claim_all(self, slots: Slots) -> list[Run]:
+        """Take the runs that may start now, as many as there are slots for, in one transaction."""
+        return await self.ledger.write(lambda tx: self._claim_all(tx, slots))
 
-        return await self.ledger.write(work)
+    def _claim_all(self, tx: Tx, slots: Slots) -> list[Run]:
+        taken: list[Run] = []
+        while len(taken) < TOGETHER and (run := self._claim(tx, slots, None)) is not None:
+            taken.append(run)
+        return taken
+
+    def _claim(self, tx: Tx, slots: Slots, only: RunId | None) -> Run | None:
+        now = self.clock.now()
+        run = tx.runs.claim(now=now, owner=self.owner, lease=LEASE, slots=slots, only=only)
+        if run is not None:
+            record(tx, run, "run_started", now, attempt=run.attempt)
+            if self.settled is not None:
+                self.settled(tx, run)
+        return run
 
     async def execute(self, run: Run, handler: Handler, stopping: Callable[[], bool]) -> Run:
         """Execute a claimed run to its settlement and return it as it stands then.
@@ -66,15 +86,28 @@ class Executor:
         On cancellation the run is released to the queue. Raises: StoreError where it could not
         be settled; it is recovered once its lease is over.
         """
+        return (await self.execute_on(run, handler, stopping, lambda: None)).run
+
+    async def execute_on(
+        self,
+        run: Run,
+        handler: Handler,
+        stopping: Callable[[], bool],
+        slots: Callable[[], Slots | None],
+    ) -> Ended:
+        """Do the same, and claim what may start now in the transaction that settles the run.
+
+        Nothing is claimed where `slots` returns None by then.
+        """
         held = HeldRun(run, ledger=self.ledger, clock=self.clock, stopping=stopping)
         try:
             ended = await self._run_under_lease(held, handler)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(RELEASE_SECONDS, shield=True):
-                await self._settle(held, endings.released())
+                await self._settle(held, endings.released(), None)
             raise
         with anyio.fail_after(SETTLE_SECONDS, shield=True):
-            return await self._settle(held, ended)
+            return await self._settle(held, ended, slots())
 
     async def _run_under_lease(self, held: HeldRun, handler: Handler) -> Ending | None:
         guard = _Guard(self, held)
@@ -89,28 +122,35 @@ class Executor:
 
     async def _ending(self, held: HeldRun, handler: Handler) -> Ending | None:
         try:
-            await held.check()
+            held.start()
             outcome = await handler(held)
         # A handler may fail in any way; whatever it is ends this run and no other.
         except Exception as error:  # noqa: BLE001
             return endings.of_error(error, held.run, self.clock.now())
         return endings.completed(outcome, self.clock.now())
 
-    async def _settle(self, held: HeldRun, ended: Ending | None) -> Run:
+    async def _settle(self, held: HeldRun, ended: Ending | None, slots: Slots | None) -> Ended:
+        def work(tx: Tx) -> Ended:
+            assert ended is not None
+            run = self._write_ending(tx, held, ended)
+            return Ended(run=run, claimed=self._claim_all(tx, slots) if slots else None)
+
         try:
             if ended is not None:
-                return await self.ledger.write(lambda tx: self._write_ending(tx, held.run, ended))
+                return await self.ledger.write(work)
         except FencedError:
             pass
         log.warning(
             "a run was taken over by another worker; what this one had is dropped",
             extra={"action": "run_fenced", "run_id": held.run.id},
         )
-        return await self.ledger.read(lambda tx: tx.runs.get(held.run.id))
+        run = await self.ledger.read(lambda tx: tx.runs.get(held.run.id))
+        return Ended(run=run, claimed=None)
 
-    def _write_ending(self, tx: Tx, run: Run, ended: Ending) -> Run:
-        now = self.clock.now()
-        record_lost(tx, run, now)
+    def _write_ending(self, tx: Tx, held: HeldRun, ended: Ending) -> Run:
+        now, run = self.clock.now(), held.run
+        if held.has_asked:
+            record_lost(tx, run, now)
         moved = tx.runs.move(run.id, ended.event, token=run.token, **ended.values)
         record_ending(tx, moved, ended, now)
         if self.settled is not None and moved.status is not RunStatus.QUEUED:

@@ -32,6 +32,8 @@ class HeldRun:
         self._clock = clock
         self._stopping = stopping
         self._asked: dict[str, anyio.Lock] = {}
+        self.has_asked = False
+        """Whether a request may be in flight, of which the end of the run has to tell."""
 
     @property
     def run(self) -> Run:
@@ -42,6 +44,7 @@ class HeldRun:
         return self._stopping()
 
     async def once(self, key: str, pay: Callable[[], Awaitable[Paid]]) -> str:
+        self.has_asked = True
         # Two tasks of one run that ask the same share one payment.
         async with self._asked.setdefault(key, anyio.Lock()):
             recorded = await self.write(lambda tx: self._begin(tx, key))
@@ -97,6 +100,10 @@ class HeldRun:
         """Take note of the run as the ledger has it. Raises: FencedError."""
         self._fence(run)
         self._run = run
+
+    def start(self) -> None:
+        """Begin nothing that was asked to stop before it was claimed. Raises: RunCancelledError."""
+        self._raise_if_cancelled()
 
     def _fence(self, run: Run) -> None:
         if run.token != self._run.token or run.status is not RunStatus.RUNNING:

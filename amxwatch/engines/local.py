@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from amxwatch.core.errors import StoreError
 from amxwatch.core.run import Run, RunId, RunStatus, Slots
-from amxwatch.engines.execute import Executor, Settled
+from amxwatch.engines.execute import TOGETHER, Ended, Executor, Settled
 from amxwatch.engines.owner import Owner
 from amxwatch.engines.recover import recover
 from amxwatch.ports.clock import Clock
@@ -31,7 +31,8 @@ PATIENCE = timedelta(minutes=2)
 class LocalEngine:
     """Implements `ports.engine.Engine`. Looks at the queue when woken, else once a poll.
 
-    Every look also gives back what dead workers left, so that a slot is never held for ever.
+    A poll also gives back what dead workers left, so that a slot is never held for ever; who is
+    woken claims at once.
     """
 
     def __init__(
@@ -47,9 +48,12 @@ class LocalEngine:
         self._clock = clock
         self._owner = owner
         self._settled = settled
+        self._poll_seconds = poll_seconds
         self._pause = partial(clock.sleep, poll_seconds)
         self._executor = Executor(ledger=ledger, clock=clock, owner=owner.name, settled=settled)
         self._woken = anyio.Event()
+        self._is_told = False
+        """Whether somebody said that there is something to claim."""
         self._stopping = False
         self._held: dict[RunId, anyio.CancelScope] = {}
         self.on_ended: Callable[[Run], None] | None = None
@@ -59,10 +63,16 @@ class LocalEngine:
     async def work(self, handler: Handler, slots: Callable[[], Slots]) -> None:
         with self._serving():
             async with anyio.create_task_group() as group:
+                next_poll = self._clock.monotonic()
                 while not self._stopping:
                     woken = self._look()
-                    await self._claim_all(group, handler, slots)
-                    await _first_of(woken.wait, self._pause)
+                    polling = self._clock.monotonic() >= next_poll
+                    if polling:
+                        next_poll = self._clock.monotonic() + self._poll_seconds
+                    if polling or self._is_told:
+                        await self._claim_all(group, handler, slots, polling=polling)
+                    pause = next_poll - self._clock.monotonic()
+                    await _first_of(woken.wait, partial(self._clock.sleep, pause))
 
     async def work_one(self, run_id: RunId, handler: Handler, slots: Callable[[], Slots]) -> Run:
         with self._serving():
@@ -80,9 +90,10 @@ class LocalEngine:
                 else:
                     self._hold(claimed)
                     await self._execute(claimed, handler)
+                    self.wake()  # its slot is free
 
     async def recover(self) -> list[Run]:
-        """Give back what dead workers left, now; `work` does this at every look."""
+        """Give back what dead workers left, now; `work` does this at every poll."""
         return await recover(
             self._ledger,
             self._clock,
@@ -98,6 +109,7 @@ class LocalEngine:
 
     def wake(self) -> None:
         """Say that something was queued."""
+        self._is_told = True
         self._woken.set()
 
     async def stop(self, within_seconds: float) -> None:
@@ -110,19 +122,20 @@ class LocalEngine:
         await self._all_ended()
 
     async def _claim_all(
-        self, group: TaskGroup, handler: Handler, slots: Callable[[], Slots]
+        self, group: TaskGroup, handler: Handler, slots: Callable[[], Slots], *, polling: bool
     ) -> None:
-        """Start every run that may start now, each as soon as it is claimed."""
+        """Start every run that may start now, as soon as they are claimed."""
         try:
-            if not await self._ledger.read(_has_open_runs):
-                return
-            await self.recover()
-            while not self._stopping:
-                run = await self._executor.claim(slots())
-                if run is None:
+            told, self._is_told = self._is_told, False
+            if polling:
+                await self.recover()
+                if not told and not await self._ledger.recall("queued", _has_queued):
                     return
-                self._hold(run)
-                group.start_soon(self._execute, run, handler)
+            while not self._stopping:
+                runs = await self._executor.claim_all(slots())
+                self._start(runs, group, handler, slots)
+                if len(runs) < TOGETHER:
+                    return
         except StoreError as error:  # busy, or a full disk: the next look tries again
             log.warning(str(error), extra={"action": "store_failed"})
 
@@ -130,23 +143,48 @@ class LocalEngine:
         # Before its task starts, so that a stop in between reaches it.
         self._held[run.id] = anyio.CancelScope()
 
-    async def _execute(self, run: Run, handler: Handler) -> None:
+    def _start(
+        self, runs: Iterable[Run], group: TaskGroup, handler: Handler, slots: Callable[[], Slots]
+    ) -> None:
+        for run in runs:
+            self._hold(run)
+            if self._stopping:  # claimed with the end of another run: it goes back at once
+                self._held[run.id].cancel()
+            group.start_soon(self._execute_on, run, group, handler, slots)
+
+    async def _execute_on(
+        self, run: Run, group: TaskGroup, handler: Handler, slots: Callable[[], Slots]
+    ) -> None:
+        """Execute a run, and start what was claimed with its end."""
+        ended = await self._execute(run, handler, lambda: None if self._stopping else slots())
+        if ended is None or ended.claimed is None:
+            self.wake()
+        else:
+            self._start(ended.claimed, group, handler, slots)
+
+    async def _execute(
+        self, run: Run, handler: Handler, slots: Callable[[], Slots | None] = lambda: None
+    ) -> Ended | None:
+        """Execute a run that we hold. None where it was released, or could not be settled."""
         scope = self._held[run.id]
         with scope:
             try:
-                ended = await self._executor.execute(run, handler, lambda: self._stopping)
+                ended = await self._executor.execute_on(run, handler, lambda: self._stopping, slots)
                 if self.on_ended is not None:
-                    self.on_ended(ended)
+                    self.on_ended(ended.run)
             except (StoreError, TimeoutError):
                 # It stays `running` until its lease is over, and is recovered then.
                 log.exception(
                     "a run could not be settled",
                     extra={"action": "run_unsettled", "run_id": run.id},
                 )
+            else:
+                return ended
             finally:
                 if self._held.get(run.id) is scope:  # else we hold it again, by a later claim
                     del self._held[run.id]
-                self.wake()
+                self._woken.set()
+        return None
 
     def _look(self) -> anyio.Event:
         """Return the event that says that something was queued from now on."""
@@ -169,10 +207,9 @@ class LocalEngine:
             await ended.wait()
 
 
-def _has_open_runs(tx: Tx) -> bool:
-    """Say whether a look is worth more than one cheap read; mostly it is not."""
-    open_ones = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
-    return bool(tx.runs.list(RunFilter(statuses=open_ones, limit=1)))
+def _has_queued(tx: Tx) -> bool:
+    """Say whether a look is worth a transaction that writes; mostly it is not."""
+    return bool(tx.runs.list(RunFilter(statuses=frozenset({RunStatus.QUEUED}), limit=1)))
 
 
 async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import anyio.to_thread
@@ -27,6 +27,18 @@ _OWNED = RunFilter(
     statuses=frozenset({RunStatus.QUEUED, RunStatus.RUNNING}), owned=True, limit=10_000
 )
 
+OWNED = "owned runs"
+"""Under this they are recalled."""
+
+
+def owned_runs(tx: Tx) -> list[Run]:
+    """Return the runs that somebody holds, or that are reserved for somebody."""
+    return tx.runs.list(_OWNED)
+
+
+FAR = timedelta(minutes=2)
+"""No lease ends later than that, but by a clock that has been set back since."""
+
 
 async def recover(
     ledger: Ledger,
@@ -42,7 +54,7 @@ async def recover(
     this very process executes: their lease is its own business (a laptop that slept). Returns
     what was moved, as it stands now. May be called by any number of processes, at any time.
     """
-    owned = await ledger.read(lambda tx: tx.runs.list(_OWNED))
+    owned = await ledger.recall(OWNED, owned_runs)
     suspects = [run for run in owned if run.id not in held]
     if not suspects:
         return []
@@ -54,7 +66,16 @@ async def recover(
             work = partial(_give_back, seen=run, at=clock.now(), settled=settled)
             given = await ledger.write(work)
             moved += [] if given is None else [given]
+        elif run.lease_until is not None and run.lease_until > clock.now() + FAR:
+            await ledger.write(partial(_shorten, seen=run, until=clock.now() + FAR))
     return moved
+
+
+def _shorten(tx: Tx, *, seen: Run, until: datetime) -> None:
+    """End a lease soon that was taken before the clock was set back; its holder renews it."""
+    run = tx.runs.get(seen.id)
+    if (run.status, run.token, run.lease_until) == (seen.status, seen.token, seen.lease_until):
+        tx.runs.update(run.id, run.token, lease_until=until)
 
 
 def _holder(run: Run) -> str | None:

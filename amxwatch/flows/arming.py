@@ -6,13 +6,14 @@ change schedule keeps its watermark through all of it, so that nothing that move
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.flows.firing import Firing
-from amxwatch.ports.ledger import Tx
+from amxwatch.ports.ledger import Ledger, Tx
 from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import At, CatalogChange, Files
 
@@ -39,17 +40,21 @@ class Arming:
 
 async def armed(firing: Firing, *, files_mark: str | None) -> ScheduleState | None:
     """Return the schedule's state, armed; None while a change schedule has no snapshot."""
-    arming = await arm(firing, files_mark=files_mark)
+    name = firing.schedule.name
+    known = await firing.source.ledger.read(lambda tx: tx.schedules.get(name))
+    arming = await arm(firing, known, files_mark=files_mark)
     return None if arming is None else arming.state
 
 
-async def arm(firing: Firing, *, files_mark: str | None) -> Arming | None:
+async def arm(
+    firing: Firing, known: ScheduleState | None, *, files_mark: str | None
+) -> Arming | None:
     """Arm the schedule where that is due: at first sight, after an edit, when enabled again.
 
-    None while a change schedule has no snapshot to start from.
+    `known` is its state as it was read. None while a change schedule has no snapshot to start
+    from.
     """
     plan = firing.schedule
-    known = await firing.source.ledger.read(lambda tx: tx.schedules.get(plan.name))
     if known is not None and is_armed(known, plan, firing.now):
         return Arming(state=known)
     newest = await firing.source.newest()
@@ -60,7 +65,8 @@ async def arm(firing: Firing, *, files_mark: str | None) -> Arming | None:
     def work(tx: Tx) -> Arming:
         state = tx.schedules.get(plan.name)
         if state is None:
-            return _put(tx, _first(firing, files_mark, number), firing.now, FIRST_SEEN)
+            first = _first(plan, firing.now, files_mark=files_mark, newest=number)
+            return _put(tx, first, firing.now, FIRST_SEEN)
         seen, reason = _seen(state, plan, firing.now, number)
         if reason == EDITED and isinstance(plan.trigger, Files):
             seen = replace(seen, files_mark=files_mark)
@@ -96,12 +102,39 @@ def tell_armed(
         )
 
 
-def _first(firing: Firing, files_mark: str | None, newest: SnapshotNumber | None) -> ScheduleState:
-    plan = firing.schedule
+async def arm_new(
+    ledger: Ledger, plans: Sequence[Schedule], now: datetime
+) -> dict[str, ScheduleState]:
+    """Arm those of many schedules that were never seen, in one transaction.
+
+    Not for those that watch files, or that wait for a first snapshot. Returns the states of all
+    of them, as they stand then.
+    """
+
+    def work(tx: Tx) -> dict[str, ScheduleState]:
+        known = tx.schedules.some(plan.name for plan in plans)
+        profiles = {plan.db_profile for plan in plans}
+        records = {name: tx.snapshots.latest(name) for name in profiles}
+        newest = {name: record.number for name, record in records.items() if record is not None}
+        new = {
+            plan.name: _first(plan, now, files_mark=None, newest=newest.get(plan.db_profile))
+            for plan in plans
+            if plan.name not in known
+        }
+        tx.schedules.put(*new.values())
+        tx.events.add_each("schedule_armed", new, at=now, reason=FIRST_SEEN)
+        return {**known, **new}
+
+    return await ledger.write(work)
+
+
+def _first(
+    plan: Schedule, now: datetime, *, files_mark: str | None, newest: SnapshotNumber | None
+) -> ScheduleState:
     initial = isinstance(plan.trigger, CatalogChange) and plan.trigger.initial_run
     return ScheduleState(
         name=plan.name,
-        armed_at=firing.now,
+        armed_at=now,
         trigger_hash=plan.armed_mark,
         scope=plan.scope,
         watermark=None if initial else newest,

@@ -108,6 +108,15 @@ def _about(session: Session) -> dict[str, str | None]:
     }
 
 
+OPEN = "open sessions"
+"""Under this they are recalled."""
+
+
+def open_sessions(tx: Tx) -> list[Session]:
+    """Return the sessions that have not ended."""
+    return tx.sessions.open()
+
+
 async def settle_orphans(
     ledger: Ledger,
     clock: Clock,
@@ -120,7 +129,7 @@ async def settle_orphans(
     `is_continuous` says of a schedule whether it is there and continuous now, `is_dead` of a
     process whether it is surely gone. Their runs are recovered like any other.
     """
-    found = await ledger.read(lambda tx: tx.sessions.open())
+    found = await ledger.recall(OPEN, open_sessions)
     kept = []
     for session in found:
         why = _orphaned(session, is_continuous, is_dead)

@@ -16,6 +16,10 @@ from amxwatch.triggers.zones import from_local, parse_local_time, zone
 _MOMENT = timedelta(microseconds=1)
 
 
+WALKED = 4
+"""How many due times are gone through one by one before the newest is searched for."""
+
+
 class ClockTrigger(BaseModel, ABC):
     """A set of due times. All instants are aware and in UTC.
 
@@ -70,6 +74,10 @@ class ClockTrigger(BaseModel, ABC):
             return due if due is not None and due <= until else None
 
         newest, high = later(after), until
+        for _ in range(WALKED):  # mostly there are few: to count them is quicker than to search
+            if newest is None or (following := later(newest)) is None:
+                return newest
+            newest = following
         while newest is not None and (following := later(newest)) is not None:
             middle = newest + (high - newest) / 2
             beyond = later(middle)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 POLLS = 50
 JOBS = 400
 FIRINGS = 24
 Values = dict[str, float]
+
+HOSTED: list[tuple[Any, Any]] = []
+"""The thread that runs our library in the peer's process, and the install it opened."""
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -46,6 +53,7 @@ def scheduler_in(folder: Path) -> Any:
     from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
     from apscheduler.schedulers.background import BackgroundScheduler
 
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a job that is late is skipped
     return BackgroundScheduler(
         jobstores={"default": SQLAlchemyJobStore(url=f"sqlite:///{folder / 'jobs.db'}")},
         executors={"default": ThreadPoolExecutor(4)},
@@ -105,12 +113,40 @@ def theirs_serve(folder: Path, _: int) -> Values:
 
 
 def theirs_firings(folder: Path, _: int) -> Values:
+    return firings(folder, tell)
+
+
+def hosted_firings(folder: Path) -> Values:
+    """Let the jobs take snapshots of the database of the install in `folder`."""
+    from anyio.from_thread import start_blocking_portal
+
+    from amxwatch.daemon.wiring import open_install
+
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_install(folder)) as install,
+    ):
+        HOSTED.append((portal, install))
+        late = firings(folder, tell_and_refresh)
+        return {**late, "rss_mb": psutil.Process().memory_info().rss / 1e6}
+
+
+def tell_and_refresh(path: str, seconds: float) -> None:
+    """Write how late the job is, and do what our `cache_refresh` does."""
+    from amxwatch.flows.watch import look
+
+    tell(path, seconds)
+    (portal, install) = HOSTED[0]
+    portal.call(partial(look, install.source("source"), exact=True))
+
+
+def firings(folder: Path, work: Callable[[str, float], None]) -> Values:
     scheduler, told, every = scheduler_in(folder), folder / "told", 3
     scheduler.start()
     first = datetime.fromtimestamp((time.time() // every + 1) * every, UTC)
     for _ in range(4):
         scheduler.add_job(
-            tell, "interval", seconds=every, start_date=first, args=[str(told), every]
+            work, "interval", seconds=every, start_date=first, args=[str(told), every]
         )
     while len(late := told.read_text().split() if told.exists() else []) < FIRINGS:
         time.sleep(0.2)
