@@ -11,7 +11,8 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,6 +75,33 @@ class Output:
         if self.as_json:
             text = json_text(document, indent=2 if self.is_terminal else None)
             _write(text + "\n")
+
+    @contextmanager
+    def listing(self, key: str) -> Iterator[Callable[[object], None]]:
+        """Print the one JSON document `{key: [...]}`, an element at a time as they are put.
+
+        Nothing is printed where nothing was put before an error.
+        """
+        begun = False
+
+        def begin() -> None:
+            nonlocal begun
+            _write("," if begun else f"{{{json_text(key)}:[")
+            begun = True
+
+        def put(element: object) -> None:
+            begin()
+            _write(json_text(element))
+
+        if self.is_terminal:  # laid out for the eye, which takes all of it at once
+            elements: list[object] = []
+            yield elements.append
+            self.document({key: elements})
+            return
+        yield put
+        if not begun:
+            begin()
+        _write("]}\n")
 
     def line(self, document: object) -> None:
         """Print one compact JSON object on a line of its own, at once."""

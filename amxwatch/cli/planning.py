@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -189,7 +190,8 @@ async def _tell(name: str, path: str, desk: Desk) -> None:
     from amxwatch.settings.file import load
 
     install = desk.install
-    await install.apply(await anyio.to_thread.run_sync(load, install.folder.path))
+    again = partial(load, install.folder.path, about=(name,))
+    await install.apply(await anyio.to_thread.run_sync(again))
     plan = plan_of(desk, name)
     now = install.clock.now()
     await install.ledger.write(

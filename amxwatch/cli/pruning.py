@@ -56,10 +56,11 @@ def age_of(text: str) -> timedelta:
 
 async def _prune(name: str | None, keep: timedelta, dry_run: bool, yes: bool, desk: Desk) -> None:
     from amxwatch.flows.prune import prune as forget
+    from amxwatch.settings.plans import outlines
 
     settings = desk.install.settings
     source = desk.install.source(name)
-    owners = {each: schedule.db_profile for each, schedule in settings.schedules.items()}
+    owners = {name: told.db_profile for name, told in outlines(settings.schedules)}
     found = await forget(source, keep, owners=owners, dry_run=True)
     if not dry_run:
         question = f"Forget {found.pruned} snapshot(s) of {shown(found.profile)} for ever?"

@@ -16,7 +16,7 @@ from amxwatch.cli.options import (
     yes_option,
 )
 from amxwatch.cli.service import print_option
-from amxwatch.cli.session import leave, reading, writing
+from amxwatch.cli.session import is_json, leave, reading, writing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +88,8 @@ def add(**given: object) -> None:
     """
     from amxwatch.cli.planning import Wish, add_schedule
 
-    writing(partial(add_schedule, Wish(**given)))  # type: ignore[arg-type]  # named as the options
+    wish = Wish(**given)  # type: ignore[arg-type]  # named as the options
+    writing(partial(add_schedule, wish), about=())
 
 
 @schedule.command()
@@ -115,7 +116,8 @@ def edit(
     from amxwatch.cli.planning import Wish
 
     wish = Wish(**given)  # type: ignore[arg-type]  # named as the options
-    writing(partial(edit_schedule, wish, enabled, settings, unset))
+    assert wish.name is not None
+    writing(partial(edit_schedule, wish, enabled, settings, unset), about=(wish.name,))
 
 
 @schedule.command()
@@ -134,7 +136,7 @@ def backfill(name: str, start: str, end: str | None, dry_run: bool, again: bool,
     from amxwatch.cli.backfilling import Past, backfill_schedule
 
     past = Past(start=start, end=end, dry_run=dry_run, again=again, yes=yes)
-    writing(partial(backfill_schedule, name, past))
+    writing(partial(backfill_schedule, name, past), about=(name,))
 
 
 @schedule.command("list")
@@ -157,7 +159,9 @@ def list_(
     if past + all_ + (status is not None) > 1:
         raise click.UsageError("--past, --all and --status do not go together", ctx=ctx)
     wanted = frozenset({status}) if status else _statuses(past, all_)
-    reading(partial(list_schedules, wanted, limit))
+    # A page looks at what is on it; all of them are best judged together.
+    about = None if is_json() and limit is None else ()
+    reading(partial(list_schedules, wanted, limit), about=about)
 
 
 def _statuses(past: bool, all_: bool) -> frozenset[str]:
@@ -173,7 +177,7 @@ def show(name: str) -> None:
     """Show one schedule: its plan, next run, and how the last ones went."""
     from amxwatch.cli.showing import show_schedule
 
-    reading(partial(show_schedule, name))
+    reading(partial(show_schedule, name), about=(name,))
 
 
 @schedule.command("next")
@@ -186,7 +190,7 @@ def next_(name: str, count: int, after: str | None) -> None:
     """Show when a schedule is due next."""
     from amxwatch.cli.scheduling import show_next
 
-    reading(partial(show_next, name, count, after))
+    reading(partial(show_next, name, count, after), about=(name,))
 
 
 @schedule.command()
@@ -195,7 +199,7 @@ def pause(name: str) -> None:
     """Keep a schedule from firing until it is resumed."""
     from amxwatch.cli.steering import pause_schedule
 
-    writing(partial(pause_schedule, name))
+    writing(partial(pause_schedule, name), about=(name,))
 
 
 @schedule.command()
@@ -204,7 +208,7 @@ def resume(name: str) -> None:
     """Let a paused or cancelled schedule fire again."""
     from amxwatch.cli.steering import resume_schedule
 
-    writing(partial(resume_schedule, name))
+    writing(partial(resume_schedule, name), about=(name,))
 
 
 @schedule.command()
@@ -213,7 +217,7 @@ def skip(name: str) -> None:
     """Dismiss a missed firing."""
     from amxwatch.cli.steering import skip_missed
 
-    writing(partial(skip_missed, name))
+    writing(partial(skip_missed, name), about=(name,))
 
 
 @schedule.command()
@@ -222,7 +226,7 @@ def cancel(name: str) -> None:
     """End a schedule, and stop its open runs; its file stays."""
     from amxwatch.cli.steering import cancel_schedule
 
-    writing(partial(cancel_schedule, name))
+    writing(partial(cancel_schedule, name), about=(name,))
 
 
 @schedule.command()
@@ -232,7 +236,7 @@ def rm(name: str, yes: bool) -> None:
     """Remove a schedule, its file and its state."""
     from amxwatch.cli.steering import remove
 
-    writing(partial(remove, name, yes))
+    writing(partial(remove, name, yes), about=(name,))
 
 
 @schedule.command("run-now")
@@ -242,7 +246,7 @@ def run_now(name: str, dry_run: bool) -> None:
     """Run a schedule now, in this process, whenever it is due."""
     from amxwatch.cli.firing import run_schedule_now
 
-    leave(writing(partial(run_schedule_now, name, dry_run)))
+    leave(writing(partial(run_schedule_now, name, dry_run), about=(name,)))
 
 
 @schedule.command("run-due")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from amxwatch.core.record import success_rate
 from amxwatch.core.run import Run, RunStatus
 from amxwatch.core.schedule import ScheduleState, ScheduleStatus
 from amxwatch.ports.ledger import RunFilter, Tx
+from amxwatch.settings.plans import few_names, names_after
 from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import At, CatalogChange, Files
 
@@ -151,7 +152,7 @@ def plan_of(desk: Desk, name: str) -> Schedule:
     """Return the plan of that name. Raises: UsageError, with the names there are."""
     plans = desk.install.settings.schedules
     if name not in plans:
-        known = ", ".join(sorted(plans)) or "none yet; add one with: amxwatch schedule add"
+        known = few_names(plans) or "none yet; add one with: amxwatch schedule add"
         raise UsageError(f"there is no schedule {name!r} (there are: {known})")
     return plans[name]
 
@@ -206,13 +207,26 @@ def _last(tx: Tx, state: ScheduleState | None) -> Run | None:
 
 async def list_schedules(wanted: frozenset[str], limit: int | None, desk: Desk) -> None:
     """Print the schedules whose status is wanted, by name: all as JSON, a page of them as text."""
-    if limit is None and not desk.out.as_json:
-        limit = LISTED
-    found, hidden = await _listed(wanted, limit, desk)
-    more = limit is not None and len(found) > limit
-    found = found[:limit]
     now = desk.install.clock.now()
-    desk.out.document({"schedules": [view.document(now) for view in found]})
+    if desk.out.as_json:
+        with desk.out.listing("schedules") as put:
+            async for view in _listed(wanted, limit, desk):
+                if view.status in wanted:
+                    put(view.document(now))
+        return
+    limit = limit or LISTED
+    found: list[View] = []
+    hidden = 0
+    async for view in _listed(wanted, limit + 1, desk):
+        if view.status in wanted:
+            found.append(view)
+        else:
+            hidden += 1
+    _print_list(found, limit, hidden, now, desk)
+
+
+def _print_list(found: list[View], limit: int, hidden: int, now: datetime, desk: Desk) -> None:
+    more, found = len(found) > limit, found[:limit]
     if not found:
         others = f" ({hidden} with another status: --all)" if hidden else ""
         desk.out.say(f"No such schedule{others}. Add one with: amxwatch schedule add")
@@ -232,27 +246,24 @@ async def list_schedules(wanted: frozenset[str], limit: int | None, desk: Desk) 
         ],
     )
     if more:
-        desk.out.say(f"There are more than these {limit}: give --limit N.")
+        total = len(desk.install.settings.schedules)
+        desk.out.say(f"There are more than these {limit}, {total} in all: give --limit N.")
     for view in found:
         if view.reason:
             desk.out.say(f"{shown(view.plan.name)}: {shown(view.reason)}", colour="yellow")
 
 
-async def _listed(wanted: frozenset[str], limit: int | None, desk: Desk) -> tuple[list[View], int]:
-    """Return the wanted ones by name, one more than `limit` at most, and how many are not."""
+async def _listed(wanted: frozenset[str], limit: int | None, desk: Desk) -> AsyncIterator[View]:
+    """Yield all by name until `limit` of them were wanted ones, a page at a time."""
     plans = desk.install.settings.schedules
-    names, hidden = sorted(plans), 0
-    found: list[View] = []
-    for start in range(0, len(names), PAGE):
-        page = [plans[name] for name in names[start : start + PAGE]]
-        for view in await views(desk, page):
-            if view.status in wanted:
-                found.append(view)
-            else:
-                hidden += 1
-        if limit is not None and len(found) > limit:
-            break
-    return found, hidden
+    last, left = "", limit
+    # No page is longer than it need be: a short list of very many looks at few.
+    while left != 0 and (names := names_after(plans, last, min(PAGE, left or PAGE))):
+        for view in await views(desk, [plans[name] for name in names]):
+            yield view
+            if left is not None and view.status in wanted:
+                left -= 1
+        last = names[-1]
 
 
 async def show_next(name: str, count: int, after: str | None, desk: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +54,20 @@ def is_json() -> bool:
     return bool(click.get_current_context().meta.get(JSON_KEY))
 
 
-def reading(work: Callable[[Desk], Awaitable[T]]) -> T:
-    """Run `work` in the open install; a broken config is replaced by the last good one."""
-    return _run(work, strict=False)
+def reading(work: Callable[[Desk], Awaitable[T]], *, about: Sequence[str] | None = None) -> T:
+    """Run `work` in the open install; a broken config is replaced by the last good one.
+
+    `about` names the schedules that it needs, so that of very many no others are looked at.
+    """
+    return _run(work, strict=False, about=about)
 
 
-def writing(work: Callable[[Desk], Awaitable[T]]) -> T:
-    """Run `work` in the open install. Raises: ConfigError where the config is wrong."""
-    return _run(work, strict=True)
+def writing(work: Callable[[Desk], Awaitable[T]], *, about: Sequence[str] | None = None) -> T:
+    """Run `work` in the open install. Raises: ConfigError where the config is wrong.
+
+    `about` is what it is for `reading`.
+    """
+    return _run(work, strict=True, about=about)
 
 
 def is_news_wanted(out: Output) -> bool:
@@ -75,13 +81,13 @@ def leave(status: int) -> None:
         click.get_current_context().exit(status)
 
 
-def _run(work: Callable[[Desk], Awaitable[T]], *, strict: bool) -> T:
+def _run(work: Callable[[Desk], Awaitable[T]], *, strict: bool, about: Sequence[str] | None) -> T:
     folder, out = root(), output()
 
     async def opened() -> T:
         from amxwatch.daemon.wiring import open_install
 
-        async with open_install(folder, strict=strict) as install:
+        async with open_install(folder, strict=strict, about=about) as install:
             if install.config_error is not None:
                 out.warn(f"warning: the last good config is used: {install.config_error}")
             else:

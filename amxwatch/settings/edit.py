@@ -12,6 +12,7 @@ from amxwatch.core.errors import NotFoundError, StoreBusyError, UsageError
 from amxwatch.settings.document import parse, shown
 from amxwatch.settings.file import Loaded, load
 from amxwatch.settings.folder import Folder, make_folder, slug
+from amxwatch.settings.plans import few_names
 from amxwatch.settings.replacement import edit_lock, remove_file, replace_file
 from amxwatch.settings.source import SourceFile
 
@@ -35,7 +36,7 @@ def write_schedule(config_dir: Path, name: str, document: Mapping[str, Any]) -> 
     folder = Folder(path=config_dir)
     data = tomli_w.dumps({"schedules": {name: _without_none(document)}}).encode()
     with edit_lock(folder):
-        loaded = load(config_dir)
+        loaded = load(config_dir, about=())
         if name in loaded.settings.schedules:
             where = _relative(loaded.schedule_files[name], config_dir)
             raise UsageError(
@@ -43,7 +44,7 @@ def write_schedule(config_dir: Path, name: str, document: Mapping[str, Any]) -> 
                 " choose another name, or change it with `schedule edit`"
             )
         path = _free_path(folder, name)
-        load(config_dir, instead={path: data})
+        load(config_dir, instead={path: data}, about=())
         make_folder(folder.schedules)
         replace_file(path, data)
     return path
@@ -70,7 +71,7 @@ def remove_schedule(config_dir: Path, loaded: Loaded, name: str) -> Path:
         edit_file(config_dir, path, ("schedules", name), None)
         return path
     with edit_lock(folder):
-        load(config_dir, instead={path: None})
+        load(config_dir, instead={path: None}, about=())
         remove_file(path)
     return path
 
@@ -78,6 +79,23 @@ def remove_schedule(config_dir: Path, loaded: Loaded, name: str) -> Path:
 def set_default(config_dir: Path, key: str, value: str) -> None:
     """Set `key` of `[defaults]` (`db use`, `llm use`). Raises: ConfigError, UsageError."""
     edit_file(config_dir, Folder(path=config_dir).config_file, ("defaults", key), value)
+
+
+def set_llm_values(config_dir: Path, name: str, changes: Mapping[str, Any]) -> None:
+    """Set several keys of an llm profile at once, checked together.
+
+    Raises: UsageError where the profile is not in the file (`builtin` need not be); ConfigError.
+    """
+    path = Folder(path=config_dir).config_file
+    source = SourceFile(path=path, name=_relative(path, config_dir), data=_bytes(path))
+    if name not in parse(source).table.get("llm_profiles", {}):
+        raise UsageError(
+            f"the llm profile {shown(name)} is not in {source.name};"
+            f" write [llm_profiles.{name}] there first"
+        )
+    _edit(
+        config_dir, path, [(("llm_profiles", name, key), value) for key, value in changes.items()]
+    )
 
 
 def set_schedule_value(config_dir: Path, loaded: Loaded, name: str, key: str, value: Any) -> Path:
@@ -111,7 +129,7 @@ def rewrite_file(config_dir: Path, path: Path, before: bytes, text: str) -> None
     """
     after = as_bytes(text, before)
     with edit_lock(Folder(path=config_dir)):
-        load(config_dir, instead={path: after})
+        load(config_dir, instead={path: after}, about=())
         if _bytes(path) != before:
             raise StoreBusyError(f"{path} was saved by somebody else meanwhile; edit it again")
         replace_file(path, after)
@@ -127,7 +145,7 @@ def _file_of(config_dir: Path, loaded: Loaded, name: str) -> Path:
     try:
         return loaded.schedule_files[name]
     except KeyError:
-        known = ", ".join(sorted(loaded.schedule_files)) or "none"
+        known = few_names(loaded.schedule_files) or "none"
         raise NotFoundError(
             f"no schedule {shown(name)} in {config_dir}; the schedules are: {known}"
         ) from None
@@ -145,7 +163,7 @@ def _edit(config_dir: Path, path: Path, edits: Sequence[tuple[Keys, Any]]) -> No
             before = after = _bytes(path)
             for keys, value in edits:
                 after = edited(config_dir, path, after, keys, value)
-            load(config_dir, instead={path: after})
+            load(config_dir, instead={path: after}, about=())
             if _bytes(path) == before:
                 replace_file(path, after)
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,8 @@ class Loaded:
     """A config that holds. `warnings` tell what has no effect yet, with file and line.
 
     `digest` moves with any byte of any file. `schedule_files` says which file each schedule
-    stands in; `files` names the folder instead where there are very many drop-ins.
+    stands in; `files` names the folder instead where there are very many drop-ins. It is `whole`
+    unless only some schedules were judged.
     """
 
     settings: Settings
@@ -34,6 +35,7 @@ class Loaded:
     files: tuple[Path, ...] = ()
     digest: str = ""
     schedule_files: Mapping[str, Path] = field(default_factory=dict)
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,27 @@ class Merged:
         return self.main
 
 
-def load(config_dir: Path, *, instead: Mapping[Path, bytes | None] | None = None) -> Loaded:
+def load(
+    config_dir: Path,
+    *,
+    instead: Mapping[Path, bytes | None] | None = None,
+    about: Sequence[str] | None = None,
+) -> Loaded:
     """Read and check the whole config. A missing amxwatch.toml is an empty one.
 
-    `instead` shows files as they would be after an edit. Raises: ConfigError, with every
-    mistake.
+    `instead` shows files as they would be after an edit. With `about`, of very many schedules
+    only those are judged, and what was never judged: the others stood when they were last looked
+    at. Raises: ConfigError, with every mistake.
     """
     folder = Folder(path=config_dir)
     if is_large(folder):
         # Imported late: few have so many.
         from amxwatch.settings.large import load_large
+        from amxwatch.settings.near import load_near
 
-        loaded = load_large(folder, instead)
+        loaded = None if about is None else load_near(folder, about, instead)
+        if loaded is None:
+            loaded = load_large(folder, instead)
         if loaded is not None:
             return loaded
     return examine(config_dir, read_sources(folder, instead))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +128,9 @@ def make_private(path: Path) -> None:
 
 
 def _own(path: Path) -> None:
-    """Set the mode whatever the umask says, where it is ours to set."""
+    """Set the mode whatever the umask says, where it is ours to set; Windows knows none."""
+    if sys.platform == "win32":
+        return
     if path.stat().st_mode & 0o777 != FOLDER_MODE and path.stat().st_uid == os.geteuid():
         path.chmod(FOLDER_MODE)
 

@@ -7,19 +7,22 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from pydantic import ValidationError
 
 from amxwatch.core.errors import ConfigError, ConfigProblem
 from amxwatch.ports.clock import Clock
-from amxwatch.settings.file import Loaded, examine, load
+from amxwatch.settings.file import Loaded, examine
 from amxwatch.settings.folder import Folder
-from amxwatch.settings.plans import Plans
+from amxwatch.settings.plans import Outlined, Plans
 from amxwatch.settings.schema import Settings
 from amxwatch.settings.secrets import NOT_STORED, is_plain, is_reference
 from amxwatch.settings.source import SourceFile, digest, is_large, read_sources
+
+if TYPE_CHECKING:
+    from amxwatch.settings.moves import Moves
 
 FRESH_SECONDS = 2.0
 """After files moved, contents are compared for this long: stat alone may miss a second edit
@@ -50,6 +53,7 @@ class Reloader:
         self._stamp: Stamp | None = None
         self._stamp_since = 0.0
         self._doubtful: tuple[str, float] | None = None
+        self._moves: Moves | None = None
         self._glanced: Stamp = ()
         self._skipped = 0
 
@@ -62,14 +66,17 @@ class Reloader:
         """Claim that files moved so lately that `stamp` may miss a further edit."""
         return self._clock.monotonic() - self._stamp_since <= FRESH_SECONDS
 
-    async def check(self) -> Loaded | ConfigError | None:
+    async def check(self, *, hinted: bool = True) -> Loaded | ConfigError | None:
         """Return the new config, or what is wrong with it; None where nothing moved.
+
+        `hinted` says that something may have moved just now. Without that, of very many files
+        only those are looked at that moved lately.
 
         Each content is told once. A file that vanished, is empty or ends without a line break
         may be half-written: it is told once it has stood still for SETTLE_SECONDS.
         """
         if await anyio.to_thread.run_sync(is_large, self._folder):
-            return await anyio.to_thread.run_sync(self._check_large)
+            return await anyio.to_thread.run_sync(self._check_large, hinted)
         sources = await anyio.to_thread.run_sync(self._read)
         if sources is None:
             return None
@@ -91,12 +98,18 @@ class Reloader:
             return error
         return self.current
 
-    def _check_large(self) -> Loaded | ConfigError | None:
+    def _check_large(self, hinted: bool) -> Loaded | ConfigError | None:
         """Check only the files that moved, of very many. What looks half-written has to stand."""
-        if not self._may_have_moved():
+        from amxwatch.settings.moves import Moves
+
+        if self._moves is None:
+            self._moves, hinted = Moves(self._folder), True
+        if hinted and self._moves.look():
+            self._stamp_since = self._clock.monotonic()
+        elif self._doubtful is None and not (self.is_fresh and self._moves.may_be_missed()):
             return None
         try:
-            found: Loaded | ConfigError = load(self._folder.path)
+            found: Loaded | ConfigError = self._moves.load()
         except ConfigError as error:
             found = error
         seen = found.digest if isinstance(found, Loaded) else str(found.problems)
@@ -173,9 +186,9 @@ def _contents(sources: tuple[SourceFile, ...]) -> dict[Path, bytes]:
 def dump(settings: Settings) -> str:
     """Return the settings as JSON for the ledger: references are kept, plain secrets are not."""
     plans = settings.schedules
-    if isinstance(plans, Plans):
+    if isinstance(plans, Outlined):
         # The shelf keeps the others; it holds nothing but what was once good.
-        settings = settings.model_copy(update={"schedules": plans.built})
+        settings = settings.model_copy(update={"schedules": plans.unkept()})
     tree: dict[str, Any] = settings.model_dump(mode="json")
     for kind, key in (("db_profiles", "url"), ("llm_profiles", "base_url")):
         for name, profile in tree[kind].items():
@@ -199,14 +212,17 @@ def restore_large(text: str, folder: Folder) -> Settings:
     settings = restore(text)
     if not is_large(folder):
         return settings
+    from amxwatch.settings.large import builder
     from amxwatch.settings.shelf import shelf_of
 
+    shelf = shelf_of(folder)
     shelved = {
         row.name: row
-        for row in shelf_of(folder).rows.values()
+        for row in shelf.rows.values()
         if row.db_profile in settings.db_profiles and row.name not in settings.schedules
     }
-    return settings.model_copy(update={"schedules": Plans(settings.schedules, shelved)})
+    plans = Plans(settings.schedules, shelved, builder(folder, shelf))
+    return settings.model_copy(update={"schedules": plans})
 
 
 def restore(text: str) -> Settings:

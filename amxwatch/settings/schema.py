@@ -19,6 +19,7 @@ from amxwatch.core.intake import Priority
 from amxwatch.core.scope import Scope
 from amxwatch.settings.alerts import Alerts
 from amxwatch.settings.continuous import Continuous
+from amxwatch.settings.denied import ColumnPattern
 from amxwatch.settings.intake import IntakeSettings
 from amxwatch.settings.retention import Retention
 from amxwatch.settings.table import Loc, Table, refuse
@@ -65,10 +66,16 @@ class DbProfile(Table):
 
     name: str
     url: Address = Field(repr=False)
+    read_url: Address | None = Field(default=None, repr=False)
     profiling_mode: Literal["none", "sampled", "full"] = "sampled"
     profiling_sample_size: Count = 5000
+    profile_max_age_hours: NonNegative = 24.0
     samples: Literal["none", "shapes", "masked", "raw"] = "shapes"
+    local_only: bool = Field(default=False, strict=True)
+    samples_deny: tuple[ColumnPattern, ...] = ()
     description_owner: Literal["people", "amxwatch", "file"] = "people"
+    description_file: Text | None = None
+    inherit_descriptions: bool = Field(default=True, strict=True)
     ignore: tuple[IgnorePattern, ...] = ()
     refresh_minutes: Positive = 15.0
     max_concurrent_runs: Count = 1
@@ -90,12 +97,18 @@ class LlmProfile(Table):
     confidence_signal: Literal[
         "self_consistency", "logprobs", "judge", "verbalized", "evidence"
     ] = "self_consistency"
+    confidence_samples: Whole = 3
     logprob_high: Share = 0.85
     logprob_medium: Share = 0.50
     max_concurrency: Count = 4
     temperature: Temperature = 0.2
     prompt_detail: Literal["low", "medium", "high"] = "high"
     verbosity: Literal["one_sentence", "short", "paragraph"] = "one_sentence"
+    batch: bool = Field(default=False, strict=True)
+    timeout_seconds: Positive = 600.0
+    input_usd_per_mtok: Dollars | None = None
+    output_usd_per_mtok: Dollars | None = None
+    cached_input_usd_per_mtok: Dollars | None = None
 
     @property
     def dialect(self) -> str:
@@ -117,6 +130,11 @@ class LlmProfile(Table):
             wrong.append((("provider",), allowed))
         if not self.model:
             wrong.append((("model",), "the name of a model, as its provider spells it"))
+        prices = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok")
+        both = [getattr(self, name) is not None for name in prices]
+        if any(both) and not (both[0] and both[1]):
+            lacking = prices[0] if not both[0] else prices[1]
+            wrong.append(((lacking,), "a price as well: a part of it is no price"))
         if self.logprob_medium > self.logprob_high:
             wrong.append((("logprob_medium",), f"at most logprob_high ({self.logprob_high})"))
         refuse(wrong)

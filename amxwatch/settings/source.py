@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from amxwatch.settings.folder import Folder
@@ -79,7 +80,8 @@ def _sources(
 def is_large(folder: Folder) -> bool:
     """Say whether there are so many drop-ins that reading all of them takes long."""
     try:
-        return len(os.listdir(folder.schedules)) >= LARGE  # noqa: PTH208  # quicker, for many
+        with os.scandir(folder.schedules) as entries:
+            return sum(1 for _ in islice(entries, LARGE)) == LARGE
     except OSError:
         return False
 

@@ -40,7 +40,9 @@ def is_name(text: str) -> bool:
 
 
 def _has_unprintable(text: str) -> bool:
-    return any(unicodedata.category(character) in UNPRINTABLE for character in text)
+    return not text.isprintable() and any(
+        unicodedata.category(character) in UNPRINTABLE for character in text
+    )
 
 
 def _allowed(error: ScopeError | TriggerError) -> str:

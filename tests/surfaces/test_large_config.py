@@ -144,9 +144,9 @@ def test_a_broken_shelf_is_never_believed(made: Path, harm: str) -> None:
         with closing(sqlite3.connect(path)) as connection, connection:
             if harm == "other rules":
                 connection.execute("UPDATE shelf SET rules = 'older'")
-                connection.execute("UPDATE plan SET body = '{}'")
+                connection.execute("UPDATE body SET text = '{}'")
             else:
-                connection.execute("ALTER TABLE plan DROP COLUMN body")
+                connection.execute("ALTER TABLE plan DROP COLUMN mark")
     assert dict(read_again(made).settings.schedules) == dict(first.settings.schedules)
     assert read_again(made).digest == first.digest
 
@@ -192,3 +192,32 @@ def test_commands_and_a_broken_file_among_many(made: Path) -> None:
     broken.unlink()
     install.run("schedule", "rm", "extra", "--yes")
     assert len(install.json("schedule", "list")["schedules"]) == COUNT
+
+
+def test_files_that_are_alike_are_told_apart(made: Path) -> None:
+    """What was found right of one text holds for another only where the name alone differs."""
+    like = '[schedules.{0}]\ndb_profile = "shop"\ntrigger_reason = "{1}"\n[schedules.{0}.trigger]\n'
+    like += 'type = "every"\nminutes = 9\n'
+    files = {
+        "a": like.format("a", "x"),
+        "b": like.format("b", "x"),
+        "c": like.format("c", "[schedules.c"),
+        "d": like.format("d", "[schedules.d"),
+        "e": like.format('"a.b"', "x"),
+        "g": like.format("g", "x").replace("\n", "\r\n"),
+    }
+    paths = [drop_in(made, f"alike-{file}", content) for file, content in files.items()]
+    plans = read_again(made).settings.schedules
+    told = {name: plans[name].trigger_reason for name in ("a", "b", "c", "d", "a.b", "g")}
+    assert told == {
+        "a": "x", "b": "x", "c": "[schedules.c", "d": "[schedules.d", "a.b": "x", "g": "x"
+    }  # fmt: skip
+    paths[1].write_text(like.format("b", "x").replace("[schedules.b.t", "[schedules.a.t"))
+    with pytest.raises(ConfigError, match=r"alike-b\.toml:4: .*a second schedule"):
+        read_again(made)
+    paths[1].write_text(like.format("b", "x").replace("[schedules.b.t", "[schedules.\0.t"))
+    with pytest.raises(ConfigError, match=r"alike-b\.toml:4"):
+        read_again(made)
+    for path in paths:
+        path.unlink()
+    assert len(read_again(made).settings.schedules) == COUNT
