@@ -2,9 +2,9 @@
 
 A provider implements `ports.provider.Provider`, translates its client's exceptions in one
 context manager, lets no key into a message, and knows no store and no flow. To add one, write
-`NAME.py` with a function `open_NAME(spec, *, clock) -> Provider`, add a line to `BACK_ENDS` and
-to the makers of `tests/contracts/test_provider.py`. A module here is imported only when it is
-used.
+`NAME.py` with a function `open_NAME(spec, *, clock) -> Provider` (over HTTP: a wire for
+`endpoint.Endpoint`, which does the rest), add a line to `BACK_ENDS` and to the makers of
+`tests/contracts/test_provider.py`. A module here is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from amxwatch.ports.clock import Clock
 from amxwatch.ports.provider import Provider
 
 BACK_ENDS = {
+    "anthropic": "anthropic:open_anthropic",
     "builtin": "builtin:open_builtin",
+    "ollama": "ollama:open_ollama",
     "openai": "openai:open_openai",
 }
 """Provider -> module and the function in it that makes one."""
@@ -29,7 +31,7 @@ class ProviderSpec:
     """What an llm profile says, secrets resolved. `timeout` is seconds for one answer.
 
     Prices are USD for a million tokens; given, they win over every price table. `logprobs`
-    asks the endpoint for log-probabilities.
+    asks the endpoint for log-probabilities, until it refuses.
     """
 
     provider: str
@@ -41,6 +43,7 @@ class ProviderSpec:
     max_concurrency: int = 4
     input_usd_per_mtok: Decimal | None = None
     output_usd_per_mtok: Decimal | None = None
+    cached_input_usd_per_mtok: Decimal | None = None
     logprobs: bool = False
 
 

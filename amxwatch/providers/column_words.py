@@ -19,6 +19,7 @@ from amxwatch.providers.composed import (
     entity,
     list_of,
     listed,
+    literal,
     mapping_of,
     owned,
     plural,
@@ -28,7 +29,7 @@ from amxwatch.providers.composed import (
 )
 
 IDENTIFIERS = frozenset({"ID", "key", "identifier", "GUID", "UUID"})
-MOMENTS = frozenset({"date", "time", "timestamp", "at", "on", "datetime"})
+MOMENTS = frozenset({"date", "time", "timestamp", "at", "on", "datetime", "when"})
 QUALIFIERS = frozenset(
     {"first", "last", "middle", "full", "given", "family", "display", "short", "long", "legal"}
     | {"preferred", "nick", "maiden", "file", "host", "domain", "user", "login", "common", "formal"}
@@ -128,13 +129,13 @@ def _of(column: Column, phrase: str) -> Cores:
 
 
 def _primary(column: Column) -> Cores | None:
+    row = column.entity
     if not column.has_own_key or column.target:
         return None
-    row = column.entity
     if column.head in IDENTIFIERS:
         return (
             f"unique identifier of the {row}",
-            f"primary key that identifies each {row}",
+            f"primary key: {_numeric(column)}{_said(column)} that identifies each {row}",
             f"identifies one {row}; no two rows share it",
         )
     return (
@@ -142,6 +143,15 @@ def _primary(column: Column) -> Cores | None:
         f"{column.phrase} of the {row}, unique for each",
         f"key of the {row}: its {column.phrase}",
     )
+
+
+def _said(column: Column) -> str:
+    """Return what the house calls its identifiers: ID, key, GUID."""
+    return "ID" if column.head == "identifier" else column.head
+
+
+def _numeric(column: Column) -> str:
+    return "numeric " if re.match(r"(?:big|small)?(?:int|serial)", column.type) else ""
 
 
 def _foreign(column: Column) -> Cores | None:
@@ -191,7 +201,7 @@ def _moment(column: Column) -> Cores | None:
         return None
     row, when = column.entity, _when(column)
     body = list(column.words)
-    while body and body[-1] in MOMENTS | {"and"}:
+    while body and body[-1] in MOMENTS | {"and"} | (IDENTIFIERS if timed else set()):
         body.pop()
     if body and is_participle(body[-1]):
         what = " ".join(body[:-1]) or row
@@ -227,6 +237,9 @@ def _when(column: Column) -> str:
     return "time" if re.match(r"time\b(?!stamp)", column.type) else "date and time"
 
 
+_PERIODS = frozenset({"days", "hours", "minutes", "months", "weeks", "years"})
+
+
 def _doer(column: Column) -> Cores | None:
     if column.head != "by" or len(column.words) < 2 or not is_participle(column.words[-2]):
         return None
@@ -241,6 +254,16 @@ def _doer(column: Column) -> Cores | None:
 
 def _count(column: Column) -> Cores | None:
     words = column.words
+    unit = text_of(column.facts, "unit")
+    if unit in _PERIODS and "int" in column.type:
+        return _of(column, f"number of {unit} of {column.phrase}")
+    if (
+        words[0] == "total"
+        and len(words) > 2
+        and "int" in column.type
+        and plural(words[-1]) == words[-1]
+    ):
+        return _of(column, f"total number of {' '.join(words[1:])}")
     if column.head in {"count", "number"} and column.body and "int" in column.type:
         # "Order number" may be a name and no count: only `count` is sure to be one.
         counted = column.body if column.head == "count" else ""
@@ -254,11 +277,18 @@ def _count(column: Column) -> Cores | None:
 def _identifier(column: Column) -> Cores | None:
     if column.head not in IDENTIFIERS:
         return None
-    what = column.body or column.entity
+    said = _said(column)
+    if not column.body or column.body == "row":
+        what = column.body or column.entity
+        return (
+            f"unique {_numeric(column)}{said} of the {what}",
+            f"identifier of the {what}",
+            f"identifies the {what}",
+        )
     return (
-        f"identifier of the {what}",
-        f"ID that refers to the {what}",
-        f"identifies the {what}",
+        f"{said} of the {column.body} for the {column.entity}",
+        f"identifier of the {column.body}",
+        f"identifies the {column.body}",
     )
 
 
@@ -284,8 +314,23 @@ def _unread(column: Column) -> Cores | None:
     return _of(column, said)
 
 
+def _measure(column: Column) -> Cores | None:
+    """`rate_uom` is the unit that the rate is in."""
+    if column.words[-3:] != ("unit", "of", "measure"):
+        return None
+    what = " ".join(column.words[:-3]) or column.entity
+    return (
+        f"unit of measure of the {what}",
+        f"unit in which the {what} is measured",
+        f"what the {what} is measured in",
+    )
+
+
 def _anything(column: Column) -> Cores:
     words = set(column.phrase.split())
+    if column.phrase == column.entity:
+        # The city column of a table of cities holds their names.
+        return _of(column, "name")
     if words & set(column.entity.split()) and len(words) > 1:
         own = (column.phrase, f"{column.phrase} of this row")
         return (*own, f"{column.phrase} as recorded")
@@ -293,7 +338,7 @@ def _anything(column: Column) -> Cores:
 
 
 RULES: tuple[Rule, ...] = (
-    *(_primary, _foreign, _unread, _flag, _moment, _doer, _count, _identifier, _name),
+    *(_primary, _foreign, _unread, _flag, _moment, _doer, _count, _measure, _identifier, _name),
     _anything,
 )
 
@@ -306,7 +351,9 @@ def _format(column: Column) -> str | None:
 def _tail(column: Column) -> tuple[str, bool]:
     """Return what is added to every sentence, and whether it tells the values."""
     facts = column.facts
-    tail = f", in {unit}" if (unit := text_of(facts, "unit")) else ""
+    unit = text_of(facts, "unit")
+    counted = unit in _PERIODS and "int" in column.type
+    tail = f", in {unit}" if unit and not counted else ""
     values = list_of(mapping_of(facts, "statistics"), "all_values")
     told = 2 <= len(values) <= 6 and sum(map(len, values)) <= 60
     # Few numbers in a sample may be a coincidence, but where the name says that they are codes.
@@ -317,20 +364,10 @@ def _tail(column: Column) -> tuple[str, bool]:
         tail += ", as JSON"
     if facts.get("unique") and not column.has_own_key:
         tail += f"; unique for each {column.entity}"
-    default = _literal(text_of(facts, "default"))
+    default = literal(text_of(facts, "default"))
     if default and not column.has_own_key:
         tail += f"; {default} by default"
     return tail, told
-
-
-def _literal(default: str) -> str | None:
-    """Return a default that is a plain value, without its quotes and cast; else None."""
-    bare = re.sub(r"::[\w\s\"().,]+$", "", default.strip()).strip("()")
-    if re.fullmatch(r"'[^'\\]{1,20}'", bare):
-        return bare.strip("'").strip() or None
-    if re.fullmatch(r"-?\d{1,12}(?:\.\d{1,6})?|true|false", bare, re.IGNORECASE):
-        return bare.lower()
-    return None
 
 
 def _accepted(facts: Mapping[str, object], table: Mapping[str, object]) -> tuple[str, ...]:

@@ -97,3 +97,13 @@ def mapping_of(facts: Mapping[str, object], name: str) -> Mapping[str, object]:
     """Return a fact that holds facts, or none."""
     value = facts.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def literal(default: str) -> str | None:
+    """Return a default that is a plain value, without its quotes and cast; else None."""
+    bare = re.sub(r"::[\w\s\"().,]+$", "", default.strip()).strip("()")
+    if re.fullmatch(r"'[^'\\]{1,20}'", bare):
+        return bare.strip("'").strip() or None
+    if re.fullmatch(r"-?\d{1,12}(?:\.\d{1,6})?|true|false", bare, re.IGNORECASE):
+        return bare.lower()
+    return None

@@ -1,238 +1,264 @@
-"""Any endpoint that speaks OpenAI's chat completions: OpenAI, Azure, vLLM, llama.cpp, Ollama."""
+"""Any endpoint that speaks OpenAI's chat completions: OpenAI, Azure, OpenRouter, vLLM, llama.cpp.
+
+Azure is told by its address: `https://NAME.openai.azure.com` is asked on its present address
+(`/openai/v1`), `…/openai/deployments/DEPLOYMENT?api-version=…` on the older one.
+See: https://platform.openai.com/docs/api-reference/chat
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
+from typing import Any
 
-import anyio
 import httpx
 
-from amxwatch.core.completion import Completion, CompletionRequest
-from amxwatch.core.errors import (
-    KeyRefusedError,
-    ProviderRefusedError,
-    ProviderUnavailableError,
-    UsageError,
-)
-from amxwatch.core.retry import backoff
+from amxwatch.core.completion import CompletionRequest
+from amxwatch.ports.batches import Batches
 from amxwatch.ports.clock import Clock
 from amxwatch.providers import ProviderSpec
-from amxwatch.providers.pricing import Price, Prices
-from amxwatch.providers.wire import (
-    Dialect,
+from amxwatch.providers.answer import (
     Failure,
-    Fault,
     Reply,
-    read_answer,
-    redact,
-    request_body,
+    codes_of,
+    count,
+    document_of,
+    dollars,
+    fault_of,
+    no_answer,
+    retry_after,
+    text_of,
+    tokens_of,
 )
+from amxwatch.providers.dialect import Dialect, Form
+from amxwatch.providers.endpoint import Endpoint
+from amxwatch.providers.line import address_of
+from amxwatch.providers.pricing import Usage, prices_of
 
 OPENAI_URL = "https://api.openai.com/v1"
-CONNECT_SECONDS = 5.0
-MAX_TRIES = 5
-PATIENCE = timedelta(minutes=5)
-"""How long a request is tried again, all waits and answers together."""
+API_VERSION = "2024-10-21"
+"""Of Azure's older address, where the base_url names none."""
 
-FIRST_WAIT = timedelta(seconds=1)
-LONGEST_WAIT = timedelta(seconds=30)
-MAX_ANSWER_BYTES = 16_000_000
+_AZURE_HOSTS = (".azure.com", ".azure-api.net", ".azure.us", ".azure.cn")
+_LEAF = "/chat/completions"
 
 
-def open_openai(spec: ProviderSpec, *, clock: Clock) -> OpenAIProvider:
+def open_openai(spec: ProviderSpec, *, clock: Clock) -> Endpoint:
     """Return a provider, not yet connected. Raises: UsageError for a spec that cannot be used."""
-    key = spec.api_key
-    if key is not None and not (key.isascii() and key.isprintable() and key == key.strip()):
-        raise UsageError("the api_key holds spaces or characters that no HTTP header can carry")
-    try:
-        url = httpx.URL(spec.base_url or OPENAI_URL)
-    except httpx.InvalidURL:
-        raise UsageError("the base_url is no URL; write it like https://HOST/v1") from None
-    if url.scheme not in {"http", "https"} or not url.host or "%" in url.host:
-        raise UsageError("the base_url is no web address; write it like https://HOST/v1")
-    if not url.path.rstrip("/").endswith("/chat/completions"):
-        url = url.copy_with(path=url.path.rstrip("/") + "/chat/completions")
-    return OpenAIProvider(spec, url, clock)
+    base = address_of(spec, OPENAI_URL, example="https://HOST/v1")
+    wire = OpenAIWire(spec=spec, base=_without_leaf(base))
+    return OpenAIEndpoint(spec, wire, prices_of(spec, "openai"), clock)
 
 
-@dataclass
-class _Tries:
-    """One request's tries so far: how they were asked, and when they began."""
+class OpenAIEndpoint(Endpoint):
+    """An endpoint that may also answer later, at half the price."""
 
-    dialect: Dialect
-    began: float
-    failures: int = 0
+    wire: OpenAIWire
+
+    @property
+    def batches(self) -> Batches:
+        from amxwatch.providers.openai_batches import OpenAIBatches
+
+        return OpenAIBatches(endpoint=self, wire=self.wire)
 
 
-class OpenAIProvider:
-    """Implements `ports.provider.Provider` over HTTP."""
+def _without_leaf(base: httpx.URL) -> httpx.URL:
+    """Return the address that others are beside; on a bare Azure host it is filled in."""
+    path = base.path.rstrip("/").removesuffix(_LEAF)
+    if not path and base.host.endswith(_AZURE_HOSTS):
+        path = "/openai/v1"
+    if "/openai/deployments/" in path and "api-version" not in base.params:
+        base = base.copy_merge_params({"api-version": API_VERSION})
+    return base.copy_with(path=path or "/")
 
-    def __init__(self, spec: ProviderSpec, url: httpx.URL, clock: Clock) -> None:
-        self._spec = spec
-        self._url = url
-        self._clock = clock
-        self._client: httpx.AsyncClient | None = None
-        self._slots = anyio.Semaphore(max(1, spec.max_concurrency))
-        # What was learned of the endpoint; proven once an answer came in this dialect.
-        self._dialect = Dialect(logprobs=spec.logprobs)
-        self._is_proven = False
-        self._prices = Prices(
-            model=spec.model,
-            base_url=spec.base_url,
-            input_usd_per_mtok=spec.input_usd_per_mtok,
-            output_usd_per_mtok=spec.output_usd_per_mtok,
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAIWire:
+    """Implements `endpoint.Wire`. `base` is the address without its last part."""
+
+    spec: ProviderSpec
+    base: httpx.URL
+
+    @property
+    def url(self) -> httpx.URL:
+        return self.beside(_LEAF)
+
+    def beside(self, leaf: str) -> httpx.URL:
+        """Return another address of the same endpoint."""
+        return self.base.copy_with(path=self.base.path.rstrip("/") + leaf)
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect(
+            forms=(Form.SCHEMA, Form.OBJECT_WITH_SCHEMA, Form.OBJECT, Form.PROMPT),
+            logprobs=self.spec.logprobs,
+            several=True,
+            limit="max_completion_tokens",
         )
 
     @property
-    def name(self) -> str:
-        return f"{self._spec.provider}/{self._spec.model}"
+    def is_azure(self) -> bool:
+        return self.base.host.endswith(_AZURE_HOSTS) or "/openai/deployments/" in self.base.path
 
-    @property
-    def is_free(self) -> bool:
-        return False
-
-    @property
-    def priced(self) -> bool:
-        return self._prices.is_known
-
-    async def complete(self, request: CompletionRequest) -> Completion:
-        """Ask, and ask again after transient failures: at most five tries in five minutes."""
-        async with self._slots:
-            began = self._clock.monotonic()
-            tries = _Tries(dialect=self._dialect, began=began)
-            while True:
-                answer = await self._ask(request, tries.dialect)
-                if isinstance(answer, Reply):
-                    self._dialect, self._is_proven = tries.dialect, True
-                    return self._completion(answer, seconds=self._clock.monotonic() - began)
-                await self._after(answer, tries, request)
-
-    async def aclose(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
-    async def _ask(self, request: CompletionRequest, dialect: Dialect) -> Reply | Failure:
-        temperature = request.temperature
-        body = request_body(
-            request,
-            dialect,
-            model=self._spec.model,
-            temperature=self._spec.temperature if temperature is None else temperature,
-        )
-        try:
-            with self._translated():
-                async with self._opened().stream("POST", self._url, json=body) as response:
-                    content = await _read(response)
-        except ProviderUnavailableError as error:
-            return Failure(fault=Fault.TRANSIENT, status=0, text=str(error))
-        return read_answer(response.status_code, response.headers, content, now=self._clock.now())
-
-    async def _after(self, failure: Failure, tries: _Tries, request: CompletionRequest) -> None:
-        """Prepare the next try, or raise where there is to be none."""
-        if failure.fault is Fault.FORM:
-            looser = tries.dialect.without(failure.text)
-            if looser is None:
-                raise ProviderRefusedError(self._said(failure))
-            tries.dialect = looser
-            return
-        if failure.fault is Fault.FINAL:
-            kind = KeyRefusedError if failure.status in (401, 403) else ProviderRefusedError
-            raise kind(self._said(failure))
-        tries.failures += 1
-        if failure.status == 500 and tries.failures >= 2 and not self._is_proven:
-            # Some servers (llama.cpp among them) answer 500 to a schema that they cannot use.
-            tries.dialect = tries.dialect.with_looser_form() or tries.dialect
-        wait = failure.retry_after
-        if wait is None:
-            wait = backoff(tries.failures, first=FIRST_WAIT, cap=LONGEST_WAIT, key=request.prompt)
-        spent = timedelta(seconds=self._clock.monotonic() - tries.began)
-        if tries.failures >= MAX_TRIES or spent + wait > PATIENCE:
-            raise ProviderUnavailableError(self._said(failure), retry_after=failure.retry_after)
-        await self._clock.sleep(wait.total_seconds())
-
-    def _completion(self, reply: Reply, *, seconds: float) -> Completion:
-        usage, price = reply.usage, Price()
-        if usage is not None:
-            price = self._prices.cost(usage, at=self._clock.now())
-        return Completion(
-            text=reply.text,
-            finish=reply.finish,
-            model=reply.model or self._spec.model,
-            input_tokens=usage.input_tokens if usage else 0,
-            output_tokens=usage.output_tokens if usage else 0,
-            cached_tokens=usage.cached_tokens if usage else 0,
-            cost_usd=price.cost_usd,
-            price_version=price.version,
-            logprob=reply.logprob,
-            seconds=seconds,
-        )
-
-    def _said(self, failure: Failure) -> str:
-        """Put a failure into one line: what, where, and how to mend it. Holds no key."""
-        said = redact(failure.text, api_key=self._spec.api_key)
-        status = f"{failure.status}: " if failure.status else ""
-        mend = _MENDING.get(failure.status, "")
-        if failure.fault is Fault.FINAL and failure.status == 429:
-            mend = "add credit to the account, or use another llm profile"
-        return f"{self.name} at {self._url.host}: {status}{said}" + (f"; {mend}" if mend else "")
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                headers=self._headers(),
-                timeout=httpx.Timeout(
-                    self._spec.timeout, connect=CONNECT_SECONDS, write=30.0, pool=None
-                ),
-            )
-        return self._client
-
-    def _headers(self) -> dict[str, str]:
-        key = self._spec.api_key
+    def headers(self) -> dict[str, str]:
+        key = self.spec.api_key
         if not key:
             return {}
-        azure = self._url.host.endswith((".azure.com", ".azure-api.net"))
-        return {"authorization": f"Bearer {key}"} | ({"api-key": key} if azure else {})
+        return {"authorization": f"Bearer {key}"} | ({"api-key": key} if self.is_azure else {})
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn the client's exceptions into ours; their texts may hold the URL, so none is kept."""
-        try:
-            yield
-        except httpx.ConnectTimeout:
-            raise ProviderUnavailableError("no connection within 5 s") from None
-        except httpx.ConnectError:
-            raise ProviderUnavailableError("cannot connect; is the server running?") from None
-        except httpx.TimeoutException:
-            raise ProviderUnavailableError(f"no answer within {self._spec.timeout:g} s") from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
-            raise ProviderRefusedError(
-                f"{self.name}: the request cannot be sent ({type(error).__name__});"
-                " check base_url and api_key"
-            ) from None
-        except httpx.HTTPError as error:
-            raise ProviderUnavailableError(
-                f"the connection broke ({type(error).__name__})"
-            ) from None
+    def body(
+        self, request: CompletionRequest, dialect: Dialect, *, temperature: float | None
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.spec.model,
+            "messages": [
+                {"role": "system", "content": system_of(request, dialect)},
+                {"role": "user", "content": request.prompt},
+            ],
+        }
+        if dialect.form is Form.SCHEMA:
+            strict = {"name": "descriptions", "strict": True, "schema": request.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": strict}
+        elif dialect.form is Form.OBJECT_WITH_SCHEMA:
+            body["response_format"] = {"type": "json_object", "schema": request.schema}
+        elif dialect.form is Form.OBJECT:
+            body["response_format"] = {"type": "json_object"}
+        if dialect.temperature and temperature is not None:
+            body["temperature"] = temperature
+        if dialect.limit:
+            body[dialect.limit] = dialect.most(request.max_output_tokens)
+        if dialect.logprobs:
+            body["logprobs"] = True
+        if dialect.several and request.samples > 1:
+            body["n"] = request.samples
+        return body
+
+    def read(
+        self, status: int, headers: Mapping[str, str], content: bytes, *, now: datetime
+    ) -> Reply | Failure:
+        return read_answer(status, headers, content, now=now)
 
 
-_MENDING = {
-    401: "check api_key",
-    402: "add credit to the account, or use another llm profile",
-    403: "check that this key may use the model",
-    404: "check model and base_url",
-    200: "check base_url (it usually ends in /v1)",
+def system_of(request: CompletionRequest, dialect: Dialect) -> str:
+    """Return the rules, with the schema behind them where nothing else carries it whole."""
+    if dialect.form in (Form.SCHEMA, Form.TOOL):
+        return request.system
+    schema = json.dumps(request.schema)
+    return f"{request.system}\nThe JSON object must follow this schema:\n{schema}"
+
+
+_CALLERS = frozenset({"invalid_request_error", "authentication_error", "not_found_error"})
+_FILTERED = frozenset(
+    {"content_filter", "content_policy_violation", "responsibleaipolicyviolation"}
+)
+
+
+def read_answer(
+    status: int, headers: Mapping[str, str], content: bytes, *, now: datetime
+) -> Reply | Failure:
+    """Read an HTTP answer. Never raises, whatever the bytes are."""
+    document = document_of(content)
+    error = _error(document, status)
+    if status < 300 and not error:
+        return _reply(document) or no_answer(content, document, status, "chat completion")
+    code, text = codes_of(error), text_of(error)
+    if code & _FILTERED:
+        return Reply(text="", finish="filtered")
+    if status < 400:
+        status = _true_status(status, code)
+    return Failure(
+        fault=fault_of(status, code, text),
+        status=status,
+        text=text or f"status {status}",
+        retry_after=retry_after(headers, now=now),
+    )
+
+
+def _true_status(status: int, code: frozenset[str]) -> int:
+    """Return the status that a gateway means which answers 200 and puts an error in the body."""
+    told = [int(each) for each in code if each.isascii() and each.isdigit() and len(each) == 3]
+    if told:
+        return told[0]
+    return 404 if status >= 300 or code & _CALLERS else 500
+
+
+def _error(document: object, status: int) -> object:
+    """Return the error that a body holds, wherever gateways put it; None where there is none."""
+    if isinstance(document, list) and len(document) == 1:  # Google's route wraps it in a list
+        document = document[0]
+    if not isinstance(document, dict):
+        return None
+    error = document.get("error")
+    if not error:
+        choices = document.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        error = first.get("error") if isinstance(first, dict) else None
+    if not error and status >= 300:
+        error = document.get("detail") or document.get("message")
+    return error
+
+
+_FINISH = {
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "filtered",
+    "safety": "filtered",
+    "refusal": "refusal",
 }
 
 
-async def _read(response: httpx.Response) -> bytes:
-    """Read a body up to a bound: no honest answer is longer, and memory is not endless."""
-    content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            return b""
-    return bytes(content)
+def _reply(document: object) -> Reply | None:
+    if not isinstance(document, dict) or not isinstance(document.get("choices"), list):
+        return None
+    model = document.get("model")
+    named = model if isinstance(model, str) else ""
+    usage = _usage(document.get("usage"))
+    if not document["choices"]:
+        finish = "filtered" if document.get("prompt_filter_results") else "stop"
+        return Reply(text="", finish=finish, model=named, usage=usage)
+    choice, *others = document["choices"]
+    message = _message(choice)
+    if message is None:
+        return None
+    finish = _FINISH.get(str(choice.get("finish_reason")).casefold(), "stop")
+    kept = choice.get("logprobs")
+    return Reply(
+        text=_content(message.get("content")),
+        finish="refusal" if message.get("refusal") else finish,
+        model=named,
+        usage=usage,
+        tokens=tokens_of(kept.get("content") if isinstance(kept, dict) else None),
+        others=tuple(_content(each.get("content")) for c in others if (each := _message(c))),
+    )
+
+
+def _message(choice: object) -> dict[str, Any] | None:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    return message if isinstance(message, dict) else None
+
+
+def _content(content: object) -> str:
+    """Return the text of a message; of several parts, the text parts (thoughts are left out)."""
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(str(part.get("text", "")) for part in parts)
+    return content if isinstance(content, str) else ""
+
+
+def _usage(usage: object) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    details = details if isinstance(details, dict) else {}
+    cached = details.get("cached_tokens")
+    cached = cached or usage.get("prompt_cache_hit_tokens") or usage.get("num_cached_tokens")
+    return Usage(
+        input_tokens=count(usage.get("prompt_tokens")),
+        output_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=count(cached),
+        cache_write_tokens=count(details.get("cache_write_tokens")),
+        reported_usd=dollars(usage.get("cost")),
+    )

@@ -20,6 +20,9 @@ from amxwatch.providers.composed import (
 DULL = frozenset({"ID", "key", "GUID", "UUID", "by", "at", "timestamp", "hash", "rowguid"})
 """Last words of columns that say nothing of what a table is about."""
 
+LAYERS_SAID = frozenset({"staging", "dimension", "fact", "archive"})
+"""Words by which a warehouse says what a table is for."""
+
 DETAILS = frozenset({"line", "item", "detail", "entry", "position"})
 
 
@@ -45,7 +48,7 @@ def _cores(facts: Mapping[str, object]) -> tuple[tuple[str, ...], Basis]:
         return _view(row, sources, about), Basis.NEIGHBOURS if sources else Basis.NAME
     if _only_links(facts, parents):
         return _link(row, parents), Basis.KEY
-    return _plain(row, parents, about), Basis.KEY if parents else Basis.NAME
+    return _plain(row, parents, about, _layer(facts)), Basis.KEY if parents else Basis.NAME
 
 
 def _about(facts: Mapping[str, object], row: str) -> str:
@@ -89,12 +92,24 @@ def _link(row: str, parents: list[str]) -> tuple[str, ...]:
     )
 
 
-def _plain(row: str, parents: list[str], about: str) -> tuple[str, ...]:
+def _layer(facts: Mapping[str, object]) -> str:
+    """Return the layer of a warehouse that the table's own name, or its schema's, says it is in."""
+    for name in ("name", "schema"):
+        words = read_name(text_of(facts, name)).words
+        found = next((word for word in words if word in LAYERS_SAID), "")
+        if found:
+            return found
+    return ""
+
+
+def _plain(row: str, parents: list[str], about: str, layer: str) -> tuple[str, ...]:
     words = row.split()
     many = plural(row)
     shown = f", with {about}" if about else ""
     owner = next((parent for parent in parents if parent.split()[-1] in words[:-1]), "")
-    if words[-1] in DETAILS and owner:
+    if layer:
+        first = f"{row} {layer}{'' if layer == 'dimension' else ' table'}"
+    elif words[-1] in DETAILS and owner:
         kind = plural(words[-1])
         first = f"{kind} of {plural(owner)}, one row each{shown}"
     elif words[-1] in {"history", "log", "archive"} and len(words) > 1:

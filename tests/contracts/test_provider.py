@@ -73,6 +73,8 @@ async def ask(server: ModelServer, **more: object) -> Completion:
 MAKERS: dict[str, Callable[[ModelServer], ProviderSpec]] = {
     "builtin": lambda _: ProviderSpec(provider="builtin", model="rules"),
     "openai": spec_of,
+    "anthropic": lambda server: spec_of(server, provider="anthropic"),
+    "ollama": lambda server: spec_of(server, provider="ollama", base_url=server.root),
 }
 
 
@@ -126,7 +128,9 @@ async def test_the_rules_are_free_and_say_the_same_twice() -> None:
 
 def test_unknown_providers_and_bad_specs_are_usage_errors() -> None:
     for wrong in (
-        {"provider": "anthropic"},
+        {"provider": "gemini"},
+        {"provider": "anthropic", "base_url": "ftp://host/v1"},
+        {"provider": "ollama", "api_key": "key\nsk-with"},
         {"provider": "openai", "base_url": "not a url"},
         {"provider": "openai", "base_url": "ftp://host/v1"},
         {"provider": "openai", "base_url": "http://["},
@@ -157,7 +161,8 @@ async def test_what_is_sent_and_what_comes_back(model_server: ModelServer) -> No
     assert (completion.input_tokens, completion.output_tokens) == (1000, 100)
     assert (completion.cached_tokens, completion.model) == (400, "test-model-2026")
     assert completion.cost_usd == Decimal("0.0028")
-    assert completion.price_version == "llm profile"
+    assert completion.price_version == "llm profile: 2 in, 8 out"
+    assert completion.form == "json_schema"
 
 
 async def test_a_model_without_a_price_is_unpriced_and_not_free(model_server: ModelServer) -> None:

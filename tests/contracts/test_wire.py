@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amxwatch.providers.answer import Failure, Fault, Reply, retry_after
+from amxwatch.providers.openai import read_answer
 from amxwatch.providers.pricing import Prices, Usage
-from amxwatch.providers.wire import Failure, Fault, Reply, read_answer, redact, retry_after
+from amxwatch.providers.secrecy import redact
 
 KEY = "sk-proj-Zx81qWv77LmN2pTr05KdYb"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

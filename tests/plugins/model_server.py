@@ -1,14 +1,18 @@
-"""A real HTTP server on the loopback that speaks the OpenAI chat-completions wire.
+"""A real HTTP server on the loopback that speaks the wires of OpenAI, Anthropic and Ollama.
 
-By default it answers each request with a sensible description of every key that the prompt asks
-about. A test may queue other answers (`server.script`), which are used up one a request, or set
-limits of the endpoint (`server.formats`, `server.takes_temperature`, …).
+What a test scripts is said once, as a chat completion or an error of OpenAI's; it is put into
+the words of the wire that a request came on (`tests.plugins.wires`). Files and batches are there
+for the first two (`tests.plugins.batch_server`). By default it answers each request with a
+sensible description of every key that the prompt asks about. A test may queue other answers
+(`server.script`), which are used up one a request, or set limits of the endpoint
+(`server.formats`, `server.takes_temperature`, …).
 `python -m tests.plugins.model_server 8099` runs it by itself.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,18 +22,28 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.plugins import wires
+from tests.plugins.batch_server import BatchDesk
+
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One HTTP response. `hang` holds it back until the server is released or stopped."""
+    """One HTTP response. `hang` holds it back until the server is released or stopped.
+
+    `raw` is sent as it is, in no wire's words. `short` leaves so many bytes of the body out,
+    `drip` sends it a byte at a time with so many seconds between.
+    """
 
     status: int = 200
-    body: Body | str = ""
+    body: Body | str | bytes = ""
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     drop: bool = False
+    raw: bool = False
+    short: int = 0
+    drip: float = 0.0
 
 
 Scripted = Callable[[Body], Answer]
@@ -37,13 +51,15 @@ Scripted = Callable[[Body], Answer]
 
 def material(request: Body) -> Body:
     """Return the JSON block of a prompt."""
-    text = request["messages"][-1]["content"]
+    text = wires.prompt_of(request)
     start = text.index("<material>") + len("<material>")
     return dict(json.loads(text[start : text.index("</material>")]))
 
 
 def asked(request: Body) -> list[str]:
-    """Return the keys that a request asks about."""
+    """Return the keys that a request asks about; `llm test` asks about "ok"."""
+    if "<material>" not in wires.prompt_of(request):
+        return ["ok"]
     return [entry["key"] for entry in material(request)["ask"]]
 
 
@@ -101,9 +117,15 @@ class ModelServer:
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.script: list[Scripted | Answer] = []
-        self.formats = {"json_schema", "json_object", "plain"}
+        self.formats = {"json_schema", "json_object", "tool", "plain"}
         self.takes_temperature = True
+        # True gives them, False refuses to, None passes the wish over, as many servers do.
+        self.takes_logprobs: bool | None = None
+        self.takes_several: bool | None = None
         self.token_limit_key = "max_completion_tokens"
+        self.least_context = 0
+        self.paths: list[str] = []
+        self.desk = BatchDesk(self)
         self.latency = 0.0
         self.in_flight = 0
         self.most_in_flight = 0
@@ -116,9 +138,15 @@ class ModelServer:
             disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
-                size = int(self.headers.get("content-length", 0))
-                body = json.loads(self.rfile.read(size))
-                server._serve(self, body)
+                content = self.rfile.read(int(self.headers.get("content-length", 0)))
+                found = server.desk.post(self.path, self.headers, content)
+                if found is None:
+                    server._serve(self, json.loads(content))
+                else:
+                    server._send(self, found)
+
+            def do_GET(self) -> None:
+                server._send(self, server.desk.get(self.path))
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -139,6 +167,11 @@ class ModelServer:
     def url(self) -> str:
         """The `base_url` of an llm profile."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    @property
+    def root(self) -> str:
+        """The server's own address: the `base_url` of Ollama."""
+        return self.url.removesuffix("/v1")
 
     @property
     def count(self) -> int:
@@ -204,6 +237,11 @@ class ModelServer:
     def hang(self) -> None:
         self.script.append(lambda request: Answer(body=usual(request), hang=True))
 
+    def raw(self, body: str | bytes, status: int = 200, **headers: str) -> None:
+        """Answer with these very bytes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.script.append(Answer(status=status, body=body, headers=named, raw=True))
+
     def drop(self) -> None:
         """Close the connection without an answer."""
         self.script.append(Answer(drop=True))
@@ -211,12 +249,13 @@ class ModelServer:
     def _serve(self, handler: BaseHTTPRequestHandler, request: Body) -> None:
         with self._lock:
             self.requests.append(request)
+            self.paths.append(handler.path)
             self.headers.append({name.lower(): value for name, value in handler.headers.items()})
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
             scripted = self.script.pop(0) if self.script else None
         try:
-            self._send(handler, self._chosen(scripted, request))
+            self._send(handler, wires.said(self._chosen(scripted, request), handler.path))
         finally:
             with self._lock:
                 self.in_flight -= 1
@@ -226,20 +265,40 @@ class ModelServer:
             return scripted
         if scripted is not None:
             return scripted(request)
-        refused = self._refused(request)
+        refused = self.refused(request)
         if refused:
             return Answer(status=400, body={"error": {"message": refused, "code": None}})
         self._released.wait(self.latency)
-        return Answer(body=usual(request))
+        return Answer(body=self.usual(request))
 
-    def _refused(self, request: Body) -> str | None:
-        kind = request.get("response_format", {}).get("type", "plain")
+    def usual(self, request: Body) -> Body:
+        """Return the default answer to a request, in the words of OpenAI."""
+        body = usual(request)
+        first = body["choices"][0]
+        if self.takes_logprobs and request.get("logprobs"):
+            first["logprobs"] = {"content": wires.tokens(first["message"]["content"])}
+        for index in range(1, request.get("n", 1) if self.takes_several else 1):
+            body["choices"].append({**first, "index": index})
+        return body
+
+    def refused(self, request: Body) -> str | None:
+        """Return what this endpoint has against a request."""
+        kind = wires.form_of(request)
         if kind not in self.formats:
-            return f"Invalid parameter: 'response_format' of type '{kind}' is not supported"
-        if kind == "json_object" and "schema" in request["response_format"]:
+            return f"Invalid parameter: format of type '{kind}' is not supported"
+        if kind == "json_object" and "schema" in request.get("response_format", {}):
             return "Unknown parameter: 'response_format.schema'."
-        if "temperature" in request and not self.takes_temperature:
+        if "temperature" in wires.settings(request) and not self.takes_temperature:
             return "Unsupported value: 'temperature' does not support 0.2 with this model."
+        if request.get("logprobs") and self.takes_logprobs is False:
+            return "You are not allowed to request logprobs from this model."
+        if request.get("n", 1) > 1 and self.takes_several is False:
+            return "Invalid 'n': this model gives one choice."
+        wire = wires.wire_of(request)
+        if wire == "ollama" and request["options"]["num_ctx"] < self.least_context:
+            return "the prompt exceeds the context length of the model"
+        if wire != "openai":
+            return None
         for name in {"max_tokens", "max_completion_tokens"} - {self.token_limit_key}:
             if name in request:
                 return f"Unsupported parameter: '{name}'; use '{self.token_limit_key}' instead."
@@ -252,8 +311,9 @@ class ModelServer:
             handler.close_connection = True
             handler.connection.close()
             return
-        text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        content = text.encode()
+        body = answer.body
+        text = json.dumps(body) if isinstance(body, dict) else body
+        content = text.encode() if isinstance(text, str) else text
         headers = {"content-type": "application/json", **answer.headers}
         headers = {k: v for k, v in headers.items() if k.lower() != "transfer-encoding"}
         try:
@@ -261,9 +321,20 @@ class ModelServer:
             for name, value in {**headers, "content-length": str(len(content))}.items():
                 handler.send_header(name, value)
             handler.end_headers()
-            handler.wfile.write(content)
+            self._write(handler, answer, content[: len(content) - answer.short])
         except (BrokenPipeError, ConnectionResetError):
             handler.close_connection = True
+
+    def _write(self, handler: BaseHTTPRequestHandler, answer: Answer, content: bytes) -> None:
+        if not answer.drip:
+            handler.wfile.write(content)
+        for at in range(len(content) if answer.drip else 0):
+            handler.wfile.write(content[at : at + 1])
+            if self._released.wait(answer.drip):
+                break
+        if answer.short or answer.drip:
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 def usual(request: Body) -> Body:
