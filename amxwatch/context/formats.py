@@ -1,14 +1,22 @@
-"""Formats that a column's values follow: emails, UUIDs, account numbers, dates, and so on."""
+"""Formats that a column's values follow: emails, UUIDs, account numbers, dates, and so on.
+
+Check digits are the business of python-stdnum.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from stdnum import iban, luhn
 
 ENOUGH = 0.9
 """The share of values that must follow a format."""
 
-PERSONAL_FORMATS = frozenset({"email", "phone", "luhn", "iban", "ip_address"})
+PERSONAL_FORMATS = frozenset({"email", "phone", "luhn", "iban", "ip_address", "national_id"})
 """Formats whose values can point at a person."""
 
 _CURRENCIES = frozenset(
@@ -28,6 +36,7 @@ _PATTERNS = {
     "url": r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+",
     "iso_datetime": r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?",
     "iso_date": r"\d{4}-\d{2}-\d{2}",
+    "national_id": r"\d{3}-\d{2}-\d{4}",  # of the United States, which has no check digit
     "ip_address": r"(?:\d{1,3}\.){3}\d{1,3}",
     "hex_digest": r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}",
 }
@@ -39,26 +48,47 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 
 
 def is_luhn(value: str) -> bool:
-    """Whether a number of 13 to 19 digits ends in its Luhn check digit, as card numbers do.
-
-    See: ISO/IEC 7812-1, annex B.
-    """
+    """Whether a number of 13 to 19 digits ends in its Luhn check digit, as card numbers do."""
     digits = re.sub(r"[ -]", "", value)
-    if not (digits.isascii() and digits.isdigit() and 13 <= len(digits) <= 19):
-        return False
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * (1 + place % 2)
-        total += doubled - 9 if doubled > 9 else doubled
-    return total % 10 == 0
+    return 13 <= len(digits) <= 19 and digits.isascii() and bool(luhn.is_valid(digits))
 
 
 def is_iban(value: str) -> bool:
-    """Whether a text is an international account number by its check digits. See: ISO 13616."""
-    text = value.replace(" ", "").upper()
-    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", text):
+    """Whether a text is an international account number by its check digits."""
+    return bool(iban.is_valid(value))
+
+
+NATIONAL = (
+    *("ar.cuit", "at.vnr", "be.nn", "bg.egn", "br.cpf", "ca.sin", "ch.ssn", "cl.rut", "cn.ric"),
+    *("cz.rc", "de.idnr", "dk.cpr", "ee.ik", "es.dni", "es.nie", "fi.hetu", "fr.nir", "gb.nhs"),
+    *("gr.amka", "hr.oib", "ie.pps", "il.idnr", "in_.aadhaar", "it.codicefiscale", "kr.rrn"),
+    *("lt.asmens", "mx.curp", "nl.bsn", "no.fodselsnummer", "pl.pesel", "ro.cnp"),
+    *("se.personnummer", "si.emso", "th.pin", "tr.tckimlik", "za.idnr"),
+)
+"""Numbers that a state gives to each person, as the library names them."""
+
+_NATIONAL_ROWS = 40
+"""Values that are enough to tell such a number by."""
+
+_NATIONAL_LEAST = 8
+"""Values below which a check digit may fit by chance."""
+
+
+def is_national_number(values: Sequence[str]) -> bool:
+    """Whether nearly all values are numbers of persons in one and the same country.
+
+    Numbers that merely count fit a check digit once in ten: enough of them must fit.
+    """
+    some = values[:_NATIONAL_ROWS]
+    fits = [value for value in some if re.fullmatch(r"[0-9A-Za-z .+-]{8,22}", value)]
+    if len(some) < _NATIONAL_LEAST or len(fits) < ENOUGH * len(some):
         return False
-    return int("".join(str(int(char, 36)) for char in text[4:] + text[:4])) % 97 == 1
+    return any(sum(map(_module(name).is_valid, fits)) >= ENOUGH * len(some) for name in NATIONAL)
+
+
+@functools.cache
+def _module(name: str) -> Any:
+    return importlib.import_module(f"stdnum.{name}")
 
 
 def is_phone(value: str) -> bool:
@@ -86,4 +116,4 @@ def formats(values: Sequence[str]) -> tuple[str, ...]:
     for name, follows in _CHECKS.items():
         if values and sum(map(follows, values)) >= ENOUGH * len(values):
             return (name,)
-    return ()
+    return ("national_id",) if is_national_number(values) else ()

@@ -1,29 +1,30 @@
-"""Turns sampled rows into statistics that hold no more than a model may see.
+"""Turns the tally of a sample into statistics that hold no more than a model may see.
 
 What a mode does not allow is never put into the statistics, so nothing later can show it:
 
 none     nothing at all
-shapes   counts, lengths, patterns such as AAA-9999, minimum and maximum of numbers and dates,
-         and short enums; columns that look personal show patterns and counts only
+shapes   counts, lengths, patterns such as AAA-9999, least, greatest and quartiles of numbers and
+         dates, and short enums; columns that look personal show patterns and counts only
 masked   as shapes, with a few values in which every letter and digit is replaced, no enums
 raw      as shapes, with a few values as they are
+
+A column that is denied shows patterns and counts only, whatever the mode.
 """
 
 from __future__ import annotations
 
-import math
-import unicodedata
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from uuid import UUID
+from collections.abc import Collection, Iterable
 
 from amxwatch.context.formats import PERSONAL_FORMATS, formats
 from amxwatch.core.evidence import ColumnStatistics, Portion, Samples
 from amxwatch.core.naming import read_name
-from amxwatch.core.sample import ColumnTotals, Sample
+from amxwatch.core.sample import ColumnTally, ColumnTotals, Counted, Tally, ValueKind
+from amxwatch.core.tally import LONG, MAX_SHAPED, shape
+
+VERSION = 1
+"""Of the statistics: kept ones of another version are made anew."""
 
 MAX_ENUM = 12
 """Distinct values beyond which a column is no enum."""
@@ -32,11 +33,6 @@ MAX_ENUM_LENGTH = 24
 MAX_PATTERNS = 5
 MAX_EXAMPLES = 8
 MAX_SHAPE = 32
-MAX_SHAPED = 64
-"""Characters of a value beyond which its shape says nothing."""
-
-_FORMAT_ROWS = 500
-"""Values that are enough to tell a format by."""
 
 _PERSONAL_WORDS = frozenset(
     {
@@ -47,9 +43,11 @@ _PERSONAL_WORDS = frozenset(
     }
 )
 
+_WHOLE = re.compile(r"[+-]?\d+")
+
 
 def profile(
-    sample: Sample, *, samples: Samples | str = Samples.SHAPES
+    tally: Tally, *, samples: Samples | str = Samples.SHAPES, denied: Collection[str] = ()
 ) -> dict[str, ColumnStatistics]:
     """Return the statistics of each sampled column, by name; nothing in the mode `none`."""
     mode = Samples(samples)
@@ -58,47 +56,69 @@ def profile(
     return {
         name: column_statistics(
             name,
-            [row[at] for row in sample.rows],
+            seen,
             mode=mode,
-            totals=sample.totals.get(name),
-            row_count=sample.row_count,
+            totals=tally.totals.get(name),
+            row_count=tally.row_count,
+            is_denied=name in denied,
         )
-        for at, name in enumerate(sample.columns)
+        for name, seen in tally.columns.items()
     }
+
+
+def hidden_columns(
+    names: Iterable[str], *, samples: Samples | str, denied: Collection[str] = ()
+) -> frozenset[str]:
+    """Return the columns of which no value is to leave the database, by what is known before."""
+    mode = Samples(samples)
+    return frozenset(
+        name
+        for name in names
+        if name in denied
+        or mode is Samples.NONE
+        or (mode is Samples.SHAPES and looks_personal(name))
+    )
 
 
 def column_statistics(
     name: str,
-    values: Sequence[object],
+    seen: ColumnTally,
     *,
     mode: Samples,
     totals: ColumnTotals | None = None,
     row_count: int | None = None,
+    is_denied: bool = False,
 ) -> ColumnStatistics:
-    """Reduce one column's values; `totals` are exact counts over `row_count` rows."""
-    seen = _Seen.of(values)
-    # Numbers are written like phone numbers by chance; long ones may still be card numbers.
-    hints = formats([t for t in seen.texts[:_FORMAT_ROWS] if seen.kind != "number" or len(t) > 12])
-    is_private = looks_personal(name) or bool(set(hints) & PERSONAL_FORMATS)
-    counts = Counter(seen.texts)
-    is_enum = _is_enum(name, seen, counts, totals) and not is_private
-    low, high = (None, None) if is_private else seen.bounds(totals)
-    lengths = Counter(len(text) for text in seen.texts) if seen.kind == "text" else Counter()
+    """Reduce one column's tally; `totals` are exact counts over `row_count` rows."""
+    hints = _hints(seen)
+    is_private = is_denied or looks_personal(name) or bool(set(hints) & PERSONAL_FORMATS)
+    is_enum = not is_private and _is_enum(name, seen, totals)
+    low, quartiles, high = ("", (), "") if is_private else _bounds(seen, totals)
+    is_text = seen.kind is ValueKind.TEXT
     return ColumnStatistics(
-        rows=len(values),
-        null_share=_null_share(values, seen.filled, totals, row_count),
+        rows=seen.rows,
+        null_share=_null_share(seen, totals, row_count),
         distinct=totals.distinct if totals else seen.distinct,
         is_exact=totals is not None,
-        minimum=low,
-        maximum=high,
-        min_length=min(lengths, default=None),
-        max_length=max(lengths, default=None),
-        lengths=_portions({str(length): count for length, count in lengths.items()}, 3),
-        patterns=_patterns(counts) if seen.kind in {"text", "uuid"} else (),
-        values=_shown(counts, mode, is_enum=is_enum),
+        minimum=low or None,
+        maximum=high or None,
+        quartiles=quartiles,
+        min_length=seen.min_length if is_text else None,
+        max_length=seen.max_length if is_text else None,
+        lengths=_lengths(seen) if is_text else (),
+        patterns=_patterns(seen),
+        values=() if is_denied else _shown(seen, mode, is_enum=is_enum),
         is_enum=is_enum and mode is not Samples.MASKED,
         hints=hints,
     )
+
+
+def _hints(seen: ColumnTally) -> tuple[str, ...]:
+    # Numbers are written like phone numbers by chance; long ones may still be card numbers.
+    texts = [each.text for each in seen.values]
+    if seen.kind is ValueKind.NUMBER:
+        texts = [text for text in texts if len(text) > 8]
+    return formats(texts)
 
 
 def looks_personal(name: str) -> bool:
@@ -106,123 +126,66 @@ def looks_personal(name: str) -> bool:
     return not _PERSONAL_WORDS.isdisjoint(read_name(name).words)
 
 
-def shape(text: str) -> str:
-    """Write a text with A, a and 9 for its letters and digits, x for letters without case."""
-    return "".join(_class(char) for char in text)
+def _bounds(
+    seen: ColumnTally, totals: ColumnTotals | None
+) -> tuple[str | None, tuple[str, ...], str | None]:
+    """Return the least, the quartiles and the greatest; the ends of the whole table if known."""
+    if not seen.quantiles:
+        return None, (), None
+    least, *quartiles, greatest = seen.quantiles
+    if totals is not None:
+        return totals.minimum, tuple(quartiles), totals.maximum
+    return least, tuple(quartiles), greatest
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """A column's values that are not null. `texts` are theirs, where they have a short one.
-
-    `kind` is text, number, time, flag, uuid or other: what all the values are, else other.
-    """
-
-    kind: str
-    filled: int
-    distinct: int
-    texts: tuple[str, ...]
-    ordered: tuple[int | float | Decimal | date | time, ...]
-
-    @classmethod
-    def of(cls, values: Iterable[object]) -> _Seen:
-        filled = [value for value in values if value is not None]
-        kinds = {_kind(value) for value in filled}
-        kind = kinds.pop() if len(kinds) == 1 else "other"
-        texts = tuple(str(value) for value in filled) if kind != "other" else ()
-        ordered = tuple(
-            value
-            for value in filled
-            if isinstance(value, int | float | Decimal | date | time) and not _is_nan(value)
-        )
-        return cls(
-            kind=kind,
-            filled=len(filled),
-            distinct=len(set(texts or map(repr, filled))),
-            texts=texts if kind in {"text", "number", "uuid"} else (),
-            ordered=ordered if kind in {"number", "time"} else (),
-        )
-
-    def bounds(self, totals: ColumnTotals | None) -> tuple[str | None, str | None]:
-        """Return the least and greatest of numbers and times; the whole table's where known."""
-        if self.kind not in {"number", "time"}:
-            return None, None
-        if totals is not None:
-            return totals.minimum, totals.maximum
-        try:
-            low, high = min(self.ordered), max(self.ordered)
-        except (TypeError, ValueError):  # dates beside datetimes, zones on some only, none at all
-            return None, None
-        return str(low), str(high)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "flag"
-    for kind, types in (
-        ("text", str),
-        ("number", (int, float, Decimal)),
-        ("time", (datetime, date, time)),
-        ("uuid", UUID),
-    ):
-        if isinstance(value, types):
-            return kind
-    return "other"
-
-
-def _is_nan(value: object) -> bool:
-    if isinstance(value, Decimal):
-        return value.is_nan()
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _null_share(
-    values: Sequence[object], filled: int, totals: ColumnTotals | None, row_count: int | None
-) -> float:
+def _null_share(seen: ColumnTally, totals: ColumnTotals | None, row_count: int | None) -> float:
     if totals is not None and row_count:
         return round(totals.nulls / row_count, 2)
-    return round(1 - filled / len(values), 2) if values else 0.0
+    return round(seen.nulls / seen.rows, 2) if seen.rows else 0.0
 
 
-def _is_enum(name: str, seen: _Seen, counts: Counter[str], totals: ColumnTotals | None) -> bool:
+def _is_enum(name: str, seen: ColumnTally, totals: ColumnTotals | None) -> bool:
     """Whether the values are a short list that repeats, and not identifiers or measures."""
-    if not counts or len(counts) > MAX_ENUM or seen.filled < 2 * len(counts):
+    texts = [each.text for each in seen.values]
+    if not texts or seen.distinct > MAX_ENUM or seen.filled < 2 * seen.distinct:
         return False
-    if totals is not None and totals.distinct != len(counts):
+    if totals is not None and totals.distinct != seen.distinct:
         return False
-    if seen.kind == "number" and not all(isinstance(value, int) for value in seen.ordered):
+    if seen.kind is ValueKind.NUMBER and not all(map(_WHOLE.fullmatch, texts)):
         return False
     words = read_name(name).words
-    short = all(len(text) <= MAX_ENUM_LENGTH and text.isprintable() for text in counts)
-    return seen.kind in {"text", "number"} and short and words[-1:] != ("ID",)
+    short = all(len(text) <= MAX_ENUM_LENGTH and text.isprintable() for text in texts)
+    return seen.kind in {ValueKind.TEXT, ValueKind.NUMBER} and short and words[-1:] != ("ID",)
 
 
-def _shown(counts: Counter[str], mode: Samples, *, is_enum: bool) -> tuple[str, ...]:
+def _shown(seen: ColumnTally, mode: Samples, *, is_enum: bool) -> tuple[str, ...]:
     """Return the values that a mode lets a model see."""
+    frequent = [each.text for each in seen.values]
     if mode is Samples.SHAPES:
-        return tuple(sorted(counts)) if is_enum else ()
-    frequent = sorted(counts, key=lambda text: (-counts[text], text))
+        return tuple(sorted(frequent)) if is_enum else ()
     if mode is Samples.RAW:
-        return tuple(sorted(counts)) if is_enum else tuple(frequent[:MAX_EXAMPLES])
+        return tuple(sorted(frequent)) if is_enum else tuple(frequent[:MAX_EXAMPLES])
     masked = dict.fromkeys(shape(text[:MAX_SHAPED]) for text in frequent[: 4 * MAX_EXAMPLES])
     return tuple(masked)[:MAX_EXAMPLES]
 
 
-def _patterns(counts: Counter[str]) -> tuple[Portion, ...]:
+def _lengths(seen: ColumnTally) -> tuple[Portion, ...]:
+    counts: Counter[str] = Counter()
+    for each in seen.shapes:
+        if each.text != LONG:
+            counts[str(len(each.text))] += each.count
+    return _portions(counts, 3, of=seen.filled)
+
+
+def _patterns(seen: ColumnTally) -> tuple[Portion, ...]:
     """Return the commonest shapes: exact where few say most, else with runs drawn together."""
-    exact: Counter[str] = Counter()
-    for text, count in counts.items():
-        exact[shape(text) if len(text) <= MAX_SHAPED else "(long text)"] += count
-    top = sum(count for _, count in exact.most_common(MAX_PATTERNS))
-    if top < 0.6 * sum(counts.values()):
-        merged: Counter[str] = Counter()
-        for text, count in exact.items():
-            merged[_merged(text)] += count
-        exact = merged
+    shapes: tuple[Counted, ...] = seen.shapes
+    if sum(each.count for each in shapes[:MAX_PATTERNS]) < 0.6 * seen.filled:
+        shapes = tuple(Counted(text=_merged(each.text), count=each.count) for each in shapes)
     cut: Counter[str] = Counter()
-    for text, count in exact.items():
-        cut[text[:MAX_SHAPE]] += count
-    return _portions(cut, MAX_PATTERNS)
+    for each in shapes:
+        cut[each.text[:MAX_SHAPE]] += each.count
+    return _portions(cut, MAX_PATTERNS, of=seen.filled)
 
 
 def _merged(text: str) -> str:
@@ -236,20 +199,7 @@ def _merged(text: str) -> str:
     return "".join(merged)
 
 
-def _portions(counts: dict[str, int], most: int) -> tuple[Portion, ...]:
-    total = sum(counts.values())
+def _portions(counts: Counter[str], most: int, *, of: int) -> tuple[Portion, ...]:
     ordered = sorted(counts, key=lambda text: (-counts[text], text))
-    portions = (Portion(text=text, share=round(counts[text] / total, 2)) for text in ordered)
+    portions = (Portion(text=text, share=round(counts[text] / of, 2)) for text in ordered)
     return tuple(portion for portion in portions if portion.share >= 0.02)[:most]
-
-
-def _class(char: str) -> str:
-    category = unicodedata.category(char)
-    by_category = {"Lu": "A", "Lt": "A", "Ll": "a", "Nd": "9", "Nl": "9", "No": "9"}
-    if category in by_category:
-        return by_category[category]
-    if category[0] in "LM":
-        return "x"
-    if category[0] in "PS" and char.isascii():
-        return char
-    return " " if category[0] == "Z" or char.isspace() else "?"

@@ -15,7 +15,8 @@ import anyio.lowlevel
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Table
 from amxwatch.core.change import Patch
 from amxwatch.core.errors import DatabaseError, StatementRefusedError
-from amxwatch.core.sample import ColumnTotals, Sample
+from amxwatch.core.sample import ColumnTotals, Sample, Tally, Wanted
+from amxwatch.core.tally import tally_of
 from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.sampling import comment_on
 from amxwatch.ports.database import Capabilities, CommentTarget
@@ -27,8 +28,8 @@ class MemoryDatabase:
     """Implements `ports.database.Database`, and is its own reader, sampler, commenter, hints.
 
     `fail_with` is raised by whatever is asked while it is set: an outage. `executed` logs the
-    statements that were run, `reads` and `partial_reads` count reads, `rows` holds each table's
-    rows.
+    statements that were run, `reads`, `partial_reads` and `tallies` count what was asked, `rows`
+    holds each table's rows.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class MemoryDatabase:
         self.executed: list[str] = []
         self.reads = 0
         self.partial_reads = 0
+        self.tallies = 0
         self._read_last: Catalog | None = None
         self._version = 0
         self._listeners: list[anyio.Event] = []
@@ -117,6 +119,10 @@ class MemoryDatabase:
             row_count=len(held) if full else None,
             totals=totals if full else {},
         )
+
+    async def tally(self, table: Table, wanted: Wanted) -> Tally:
+        self.tallies += 1
+        return tally_of(await self.sample(table, rows=wanted.rows, full=wanted.full), wanted)
 
     async def current(self, targets: Sequence[CommentTarget]) -> dict[ObjectRef, str | None]:
         await self._answer()

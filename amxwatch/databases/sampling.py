@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from amxwatch.core.catalog import ObjectType
 from amxwatch.core.errors import StatementRefusedError
@@ -91,12 +91,13 @@ def read_totals(
     is_countable: Callable[[str], bool],
     quote: Callable[[str], str] = quote_identifier,
     text_type: str = "text",
+    hidden: Collection[str] = (),
 ) -> tuple[int, dict[str, ColumnTotals]]:
     """Return the exact row count and the totals of (name, type) columns, in one query as a rule.
 
     `fetch` runs a query and returns its one row. A type that has no equality is counted by its
     text; one that has no order has no extremes. `quote` writes a name, and `text_type` is the
-    type that any value can be cast to.
+    type that any value can be cast to. Of `hidden` columns no extremes are fetched.
     """
     count = 0
     totals: dict[str, ColumnTotals] = {}
@@ -105,7 +106,10 @@ def read_totals(
         wanted = ["count(*)"]
         for name, declared in part:
             wanted += _totals_of(
-                quote(name), text_type, is_ordered(declared), is_countable(declared)
+                quote(name),
+                text_type,
+                is_ordered(declared) and name not in hidden,
+                is_countable(declared),
             )
         row = fetch(f"SELECT {', '.join(wanted)} FROM {source}")
         count = _whole(row[0])

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from amxwatch.core.catalog import Catalog, Table
-from amxwatch.core.sample import Sample
+from amxwatch.core.sample import Sample, Tally, Wanted
 from amxwatch.databases import ConnectOptions, dbt_target
 from amxwatch.databases.dbt.files import MANIFEST
 from amxwatch.databases.dbt.properties import DbtCommenter
@@ -79,6 +79,10 @@ class NoRows:
     async def sample(self, table: Table, *, rows: int, full: bool) -> Sample:
         await self._reader.gate()  # says when the files are gone, as the port promises
         return Sample(columns=tuple(column.name for column in table.columns), rows=())
+
+    async def tally(self, table: Table, wanted: Wanted) -> Tally:
+        await self._reader.gate()
+        return Tally()
 
 
 def open_dbt(url: str, *, relative_to: Path, options: ConnectOptions | None = None) -> DbtProject:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from amxwatch.core.errors import (
     DatabaseError,
     DatabaseUnavailableError,
+    LoginRefusedError,
     MissingExtraError,
     StatementRefusedError,
     UsageError,
@@ -24,6 +25,7 @@ from amxwatch.core.errors import (
 from amxwatch.databases import BACK_ENDS, ConnectOptions, describe
 from amxwatch.databases.blocking import BlockingLane
 from amxwatch.databases.generic import dialects
+from amxwatch.databases.generic.logins import is_login
 
 T = TypeVar("T")
 
@@ -93,9 +95,12 @@ class GenericEngine:
         try:
             with self.translated():
                 connection = self._engine.connect()
-        except DatabaseUnavailableError:
-            raise
         except DatabaseError as error:
+            cause = error.__cause__
+            if cause is not None and is_login(getattr(cause, "orig", cause), self.dialect.name):
+                raise self._login_refused(getattr(cause, "orig", cause)) from error
+            if isinstance(error, DatabaseUnavailableError):
+                raise
             raise DatabaseUnavailableError(
                 f"{self._label} cannot be reached: {str(error).partition(': ')[2]}; "
                 "check the URL, the login, and that this machine may connect"
@@ -127,6 +132,12 @@ class GenericEngine:
         return DatabaseUnavailableError(
             f"{self._label} cannot be reached: {self._line(error)}; "
             "check the URL, that the server runs, and that this machine may connect"
+        )
+
+    def _login_refused(self, error: BaseException) -> LoginRefusedError:
+        return LoginRefusedError(
+            f"{self._label} refused the login: {self._line(error)}; "
+            "check the user and the password in the URL, and that the account may log in"
         )
 
     def _slips(self) -> tuple[type[Exception], ...]:

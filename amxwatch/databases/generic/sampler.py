@@ -10,14 +10,15 @@ from sqlalchemy.engine import Connection
 
 from amxwatch.core.catalog import Table
 from amxwatch.core.errors import StatementRefusedError
-from amxwatch.core.sample import ColumnTotals, Sample
+from amxwatch.core.sample import ColumnTotals, Sample, Tally, Wanted
+from amxwatch.core.tally import tally_of
 from amxwatch.databases.generic.connection import GenericEngine
 from amxwatch.databases.sampling import LONGEST_VALUE
 
 COLUMNS_AT_A_TIME = 200
 """Four results a column; databases admit a thousand and more in one query."""
 
-Wanted = Callable[[sa.ColumnClause[Any]], tuple[sa.ColumnElement[Any], ...]]
+Asked = Callable[[sa.ColumnClause[Any]], tuple[sa.ColumnElement[Any], ...]]
 
 
 class GenericSampler:
@@ -30,6 +31,14 @@ class GenericSampler:
         return await self._engine.run(
             lambda connection: self._sample(connection, table, rows, full)
         )
+
+    async def tally(self, table: Table, wanted: Wanted) -> Tally:
+        """Count the rows here: what counts texts and shapes has no common spelling.
+
+        Of hidden columns nothing is kept but counts, lengths and shapes.
+        """
+        sample = await self.sample(table, rows=wanted.rows, full=wanted.full)
+        return tally_of(sample, wanted)
 
     def _sample(self, connection: Connection, table: Table, rows: int, full: bool) -> Sample:
         names = tuple(column.name for column in table.columns)
@@ -66,7 +75,7 @@ class GenericSampler:
         source: sa.TableClause,
         columns: Sequence[sa.ColumnClause[Any]],
         count: int,
-        wanted: Wanted,
+        wanted: Asked,
     ) -> dict[str, ColumnTotals] | None:
         """Return the totals of some columns, or None where the database refuses to make them."""
         query = sa.select(*(each for column in columns for each in wanted(column)))

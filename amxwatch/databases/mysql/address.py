@@ -38,7 +38,7 @@ UNREACHABLE = LOST | frozenset(
 )
 """No login: too many connections, wrong password, host not allowed, account locked."""
 
-LOGIN = frozenset({1044, 1045, 1698, 1820, 1862, 3118, 4151})
+LOGIN = frozenset({1044, 1045, 1698, 1820, 1862, 3118, 3955, 4151})
 """Of those: the user or the password, so that trying again cannot help."""
 
 LOCKED = 1205

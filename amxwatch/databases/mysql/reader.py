@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pymysql
+
 from amxwatch.core.catalog import (
     Catalog,
     Column,
@@ -20,7 +22,15 @@ from amxwatch.core.catalog import (
     Table,
 )
 from amxwatch.core.errors import DatabaseUnavailableError
-from amxwatch.databases.mysql.connection import QUERIES, Connection, Session, execute, value
+from amxwatch.databases.mysql.address import code_of
+from amxwatch.databases.mysql.connection import (
+    QUERIES,
+    Connection,
+    Session,
+    execute,
+    quoted,
+    value,
+)
 from amxwatch.databases.mysql.privileges import rights_of
 from amxwatch.databases.mysql.spelling import SPATIAL, spelled_default, spelled_type
 from amxwatch.databases.mysql.stillness import Stillness, look
@@ -31,6 +41,9 @@ READ_TRIES = 5
 
 SKIPPED = 1684
 """The warning that a table was left out because somebody is altering it."""
+
+UNKNOWN_DATABASE = 1049
+"""What the server says of a database that it lacks, to those who may know."""
 
 Name = tuple[str, str]
 
@@ -167,7 +180,7 @@ class _Parts:
 
 def _assemble(scan: _Scan) -> Catalog:
     schemas = tuple(Schema(name=name, comment=comment or None) for name, comment in scan.schemas())
-    _require(scan.session, schemas)
+    _require(scan, schemas)
     relations = list(scan.relations())
     parts = _Parts()
     columns = list(scan.columns())
@@ -190,13 +203,19 @@ def _assemble(scan: _Scan) -> Catalog:
     )
 
 
-def _require(session: Session, schemas: tuple[Schema, ...]) -> None:
-    wanted = session.address.schema
-    if wanted and not schemas:
-        raise DatabaseUnavailableError(
-            f"{session.address.label} cannot be read: the server has no database {wanted}, or "
-            "hides it; check its name in the URL, and the GRANTs of this user"
-        )
+def _require(scan: _Scan, schemas: tuple[Schema, ...]) -> None:
+    address = scan.session.address
+    if not address.schema or schemas:
+        return
+    try:
+        execute(scan.connection, f"USE {quoted(address.schema)}")  # refused where we may not
+    except pymysql.err.OperationalError as error:
+        if code_of(error) != UNKNOWN_DATABASE:
+            raise
+    raise DatabaseUnavailableError(
+        f"{address.label} cannot be read: the server has no database {address.schema}, or "
+        "hides it; check its name in the URL, and the GRANTs of this user"
+    )
 
 
 def _source(scan: _Scan) -> str:

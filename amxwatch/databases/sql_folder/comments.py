@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,8 +59,18 @@ class CommentsFile:
     def turn(self) -> Iterator[None]:
         """Keep other writers out. The lock is on the folder itself and leaves nothing behind.
 
+        On Windows, which locks no folder, it is a file beside ours.
+
         Raises: DatabaseUnavailableError when the folder is not there.
         """
+        if sys.platform == "win32":
+            from filelock import FileLock
+
+            with FileLock(f"{self.path}.lock"):
+                yield
+            return
+        import fcntl
+
         try:
             handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -129,7 +139,7 @@ class CommentsFile:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
-                if target.exists():
+                if target.exists() and sys.platform != "win32":
                     os.fchmod(file.fileno(), target.stat().st_mode & 0o7777)
                 file.write(data)
                 file.flush()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from amxwatch.core.catalog import Catalog, ObjectRef, Table
 from amxwatch.core.change import Patch
 from amxwatch.core.errors import DatabaseError, StatementRefusedError
-from amxwatch.core.sample import Sample
+from amxwatch.core.sample import Sample, Tally, Wanted
 from amxwatch.databases.blocking import BlockingLane
 from amxwatch.databases.one_by_one import one_by_one
 from amxwatch.databases.sql_folder import dialects
@@ -103,6 +103,11 @@ class SqlFolder:
         """Return no rows: files of definitions hold none."""
         await self.gate()  # says when the folder is gone, as the port promises
         return Sample(columns=tuple(column.name for column in table.columns), rows=())
+
+    async def tally(self, table: Table, wanted: Wanted) -> Tally:
+        """Return an empty tally: files of definitions hold no rows."""
+        await self.gate()
+        return Tally()
 
     async def current(self, targets: Sequence[CommentTarget]) -> dict[ObjectRef, str | None]:
         """Return the comment that each existing target has."""
