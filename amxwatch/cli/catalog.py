@@ -75,19 +75,27 @@ async def _refresh(name: str | None, accept: bool, desk: Desk) -> int:
 @click.argument("scope", required=False)
 @click.option("--as-of", metavar="TIME|SNAPSHOT", help="The catalog as it stood then.")
 @click.option("--scope", "scope_flag", metavar="SCOPE", help="As the argument.")
+@click.option("--profile", "profiled", is_flag=True, help="With what was seen of the rows last.")
 @db_option
-def show(scope: str | None, as_of: str | None, scope_flag: str | None, db: str | None) -> None:
+def show(
+    scope: str | None, as_of: str | None, scope_flag: str | None, profiled: bool, db: str | None
+) -> None:
     """Show the tables and columns of a snapshot."""
-    reading(partial(_show, one_of(scope, scope_flag, "--scope"), as_of, db))
+    reading(partial(_show, one_of(scope, scope_flag, "--scope"), as_of, profiled, db))
 
 
-async def _show(scope: str | None, as_of: str | None, db: str | None, desk: Desk) -> None:
+async def _show(
+    scope: str | None, as_of: str | None, profiled: bool, db: str | None, desk: Desk
+) -> None:
     from amxwatch.cli.catalog_view import scope_of, snapshot_of, table_documents
+    from amxwatch.cli.seen import add_profiles, say_profile
 
     source = desk.install.source(db)
     record = await snapshot_of(source, as_of, flag="--as-of")
     found = await source.as_of(record.number)
     tables = table_documents(found, scope_of(scope, found))
+    if profiled:
+        await add_profiles(source, tables)
     desk.out.document(
         {
             "profile": source.profile,
@@ -98,11 +106,13 @@ async def _show(scope: str | None, as_of: str | None, db: str | None, desk: Desk
         }
     )
     desk.out.say(f"{shown(source.profile)}, snapshot {record.number} of {local(record.at)}")
-    if scope is None and len(tables) > 1:
+    if scope is None and len(tables) > 1 and not profiled:
         _overview(desk.out, tables)
     else:
         for table in tables:
             _table(desk.out, table)
+            if profiled:
+                await say_profile(source, table, desk.out)
 
 
 def _overview(out: Output, tables: list[dict[str, Any]]) -> None:

@@ -14,7 +14,8 @@ import anyio.to_thread
 
 from amxwatch.cli.documents import Document, session_document
 from amxwatch.cli.output import dollars, shown
-from amxwatch.cli.running import Order, ended_badly, follow, scope_of_order
+from amxwatch.cli.running import ended_badly, follow
+from amxwatch.cli.scoping import Order, scope_of_order
 from amxwatch.core.continuous import Session, SessionStatus
 from amxwatch.core.run import Run, RunKind, RunStatus, RunTrigger
 from amxwatch.core.scope import Scope

@@ -47,7 +47,8 @@ def costs(by: str, days: int | None) -> None:
 class _Sum:
     runs: int = 0
     requests: int = 0
-    unpriced: int = 0
+    unpriced_runs: int = 0
+    unpriced_requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost: Decimal = Decimal(0)
@@ -58,13 +59,15 @@ class _Sum:
         self.input_tokens += run.input_tokens
         self.output_tokens += run.output_tokens
         self.cost += run.cost_usd or 0
-        self.unpriced += bool(run.requests) and run.cost_usd is None
+        self.unpriced_runs += run.unpriced > 0
+        self.unpriced_requests += run.unpriced
 
     def document(self) -> Document:
         return {
             "runs": self.runs,
             "requests": self.requests,
-            "unpriced_runs": self.unpriced,
+            "unpriced_runs": self.unpriced_runs,
+            "unpriced_requests": self.unpriced_requests,
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "cost_usd": float(self.cost),
@@ -116,7 +119,8 @@ def _summed(runs: Iterable[Run], key: Callable[[Run], str]) -> tuple[_Sum, dict[
 
 
 def _row(name: str, found: _Sum) -> list[object]:
-    unpriced = f" + {found.unpriced} unpriced" if found.unpriced else ""
+    count = found.unpriced_requests
+    unpriced = f" + {count} unpriced request{'' if count == 1 else 's'}" if count else ""
     return [
         name,
         found.runs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,10 +17,17 @@ from amxwatch.cli.documents import Document
 from amxwatch.cli.output import Output, shown
 from amxwatch.cli.session import Desk, leave, output, writing
 from amxwatch.core.errors import AmxwatchError, ConfigError, StoreError
+from amxwatch.core.event import Event
+from amxwatch.ports.housekeeping import Room
+from amxwatch.ports.ledger import Tx
 from amxwatch.settings.folder import FILE_MODE, FOLDER_MODE, Folder
 
 LITTLE_SPACE = 200 * 1024 * 1024
 NO_SPACE = 20 * 1024 * 1024
+MUCH_STATE = 2 * 1024 * 1024 * 1024
+
+LATE_DAYS = 7
+"""House-keeping may be so many days behind before that is worth a word."""
 
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -66,6 +75,8 @@ async def _doctor(desk: Desk) -> int:
         *_modes(desk.install.folder),
         *_machine(desk.install.folder.path),
         await _clock(desk),
+        await _state(desk),
+        *_intake(desk),
         *await _databases(desk),
         *await _models(desk),
         await _daemon(desk),
@@ -192,6 +203,54 @@ async def _clock(desk: Desk) -> Finding:
             remedy="set the machine's clock",
         )
     return Finding(level="ok", check="clock", message=f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+async def _state(desk: Desk) -> Finding:
+    """Say how large the state is and how far back it goes; house-keeping bounds both."""
+    now, rules = desk.install.clock.now(), desk.install.settings.retention
+
+    def read(tx: Tx) -> tuple[Room, list[Event]]:
+        return tx.housekeeping.room(), tx.events.after(0, limit=1)
+
+    room, oldest = await desk.install.ledger.read(read)
+    path = desk.install.folder.state
+    said = f"{path} takes {room.taken // 2**20:,} MB"
+    days = (now - oldest[0].at).days if oldest else 0
+    if days:
+        said += f" and goes back {days:,} days"
+    level, remedy = "ok", "set max_mb or shorter ages under [retention], and keep a daemon running"
+    if rules.events_days and days > rules.events_days + LATE_DAYS:
+        level = "warning"
+        said += f", longer than [retention] events_days = {rules.events_days}"
+        remedy = "amxwatch daemon: it forgets what is too old"
+    elif room.taken > MUCH_STATE and not rules.max_mb:
+        level = "warning"
+    return Finding(level=level, check="state", message=said, remedy=remedy)
+
+
+def _intake(desk: Desk) -> Iterator[Finding]:
+    """Look at each folder that files are dropped in: they are read there and moved away."""
+    for name in desk.install.settings.intake.folders:
+        folder = desk.install.folder.path / name
+        fault = _folder_fault(folder)
+        if fault is None:
+            said = f"{folder} can be read and written"
+            yield Finding(level="ok", check="intake", message=said)
+        else:
+            yield Finding(
+                level="error",
+                check="intake",
+                message=f"{folder} {fault}",
+                remedy=f"mkdir -p {shlex.quote(str(folder))}, with the right to read and write it",
+            )
+
+
+def _folder_fault(folder: Path) -> str | None:
+    if not folder.is_dir():
+        return "is no folder" if folder.exists() else "does not exist"
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return "cannot be read and written by this user"
+    return None
 
 
 async def _databases(desk: Desk) -> list[Finding]:

@@ -47,6 +47,8 @@ def run_document(run: Run) -> Document:
         "recovery_action": run.recovery_action,
         "recovered": run.recovered,
         "requests": run.requests,
+        "unpriced_requests": run.unpriced,
+        "price_version": run.price_version,
         "from_snapshot": run.from_snapshot,
         "to_snapshot": run.to_snapshot,
     }

@@ -181,7 +181,7 @@ async def _by_hand(plan: Schedule, file: Path, desk: Desk) -> bool:
 
 def _check(plan: Schedule, file: Path, data: bytes, desk: Desk) -> None:
     """Refuse what would not hold, a schedule that went, and a time that has passed."""
-    loaded: Loaded = load(desk.install.folder.path, instead={file: data})
+    loaded: Loaded = load(desk.install.folder.path, instead={file: data}, about=())
     found = loaded.settings.schedules.get(plan.name)
     if found is None:
         raise UsageError(
@@ -198,7 +198,8 @@ async def _tell(plan: Schedule, keys: list[str], file: Path, desk: Desk) -> None
     """Take the edit over, arm the schedule where it counts anew, and say so."""
     install, name = desk.install, plan.name
     before = await install.ledger.read(lambda tx: tx.schedules.get(name))
-    await install.apply(await anyio.to_thread.run_sync(load, install.folder.path))
+    again = partial(load, install.folder.path, about=(name,))
+    await install.apply(await anyio.to_thread.run_sync(again))
     now = install.clock.now()
     await install.ledger.write(
         lambda tx: tx.events.add(

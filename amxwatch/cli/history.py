@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from amxwatch.cli.options import STRATEGIES, complete_schedule, db_option
+from amxwatch.cli.options import BANDS, STRATEGIES, complete_schedule, db_option
 from amxwatch.cli.output import Column, cut, dollars, local, shown
 from amxwatch.cli.session import Desk, leave, reading, writing
 from amxwatch.core.run import RunStatus
@@ -122,11 +122,15 @@ async def _show(text: str, desk: Desk) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option("--list", "list_", is_flag=True, help="List what waits, and ask nothing.")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="Answer the run's queue so.")
-def review_(run_id: str, list_: bool, strategy: str | None) -> None:
+@click.option("--table", metavar="T", help="Only this table: a name or glob.")
+@click.option("--band", type=click.Choice(BANDS), help="Only drafts of this band.")
+def review_(
+    run_id: str, list_: bool, strategy: str | None, table: str | None, band: str | None
+) -> None:
     """Review the drafts of one run."""
     from amxwatch.cli import reviewing
 
-    which = reviewing.Which(run_id=run_id)
+    which = reviewing.Which(run_id=run_id, table=table, band=band)
     if list_:
         reading(partial(reviewing.list_waiting, which))
     elif strategy is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from amxwatch.cli.options import complete_llm, one_of
 from amxwatch.cli.output import dollars, shown
 from amxwatch.cli.session import Desk, leave, output, reading, root, writing
+
+if TYPE_CHECKING:
+    from amxwatch.cli.model_probe import Probed
 
 llm_argument = click.argument("profile", required=False, shell_complete=complete_llm)
 
@@ -54,33 +58,54 @@ async def _list(desk: Desk) -> None:
 @llm_argument
 @click.option("--llm", metavar="PROFILE", shell_complete=complete_llm, help="The llm profile.")
 def test(profile: str | None, llm: str | None) -> None:
-    """Ask a model for one small answer and say what it took."""
+    """Make one real call to a model and say what it took.
+
+    Shows the model, the seconds, the price, whether log-probabilities come back, and whether
+    structured output works and by which means.
+    """
     leave(writing(partial(_test, one_of(profile, llm, "--llm"))))
 
 
 async def _test(name: str | None, desk: Desk) -> int:
     from amxwatch.cli.documents import Document
-    from amxwatch.cli.model_probe import ask_once
+    from amxwatch.cli.model_probe import probe
 
     profile = desk.install.settings.llm_profile(name)
-    answer = await ask_once(desk.install, profile.name)
+    found = await probe(desk.install, profile.name)
+    answer = found.completion
     document: Document = {
         "profile": profile.name,
-        "ok": answer.finish == "stop",
+        "ok": found.is_ok,
         "model": answer.model,
         "finish": answer.finish,
         "seconds": round(answer.seconds, 3),
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,
+        "cached_tokens": answer.cached_tokens,
         "cost_usd": None if answer.cost_usd is None else float(answer.cost_usd),
+        "price_version": answer.price_version,
+        "logprobs": found.has_logprobs,
+        "structured_output": found.is_structured,
+        "structured_by": answer.form,
     }
     desk.out.document(document)
-    desk.out.say(f"{shown(profile.name)}: {shown(answer.model)} answered ({answer.finish})")
+    _say(desk, profile.name, found)
+    return 0 if found.is_ok else 1
+
+
+def _say(desk: Desk, name: str, found: Probed) -> None:
+    answer = found.completion
+    prices = f" ({shown(answer.price_version)})" if answer.price_version else ""
+    if answer.cost_usd is None:
+        prices = " (give the profile input_usd_per_mtok and output_usd_per_mtok)"
+    by = f"{'works' if found.is_structured else 'fails'}, asked for by {answer.form or 'rules'}"
+    desk.out.say(f"{shown(name)}: {shown(answer.model)} answered ({answer.finish})")
     desk.out.say(
         f"  {answer.seconds:.2f} s · {answer.input_tokens} in / {answer.output_tokens} out"
-        f" · {dollars(answer.cost_usd)}"
+        f" · {dollars(answer.cost_usd)}{prices}"
     )
-    return 0 if document["ok"] else 1
+    desk.out.say(f"  structured output: {by}")
+    desk.out.say(f"  log-probabilities: {'yes' if found.has_logprobs else 'no'}")
 
 
 @llm.command()

@@ -9,7 +9,7 @@ from amxwatch.core.errors import AmxwatchError, StoreError
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.ports.ledger import Tx
 from amxwatch.ports.news import Untold
-from amxwatch.settings.plans import outlines
+from amxwatch.settings.plans import of_trigger
 from amxwatch.settings.schema import Schedule
 from amxwatch.triggers import At
 
@@ -20,18 +20,20 @@ MAX_ASKED = 200
 async def tell_news(desk: Desk) -> None:
     """Print what a person was not told yet, once. What cannot be known now is told later."""
     with suppress(StoreError):
-        await desk.install.engine.recover()
-        await _miss_overdue(desk)
-        line = await news_line(desk)
+        # This stands before every command in a terminal, so one small read must do as a rule.
+        found = await desk.install.ledger.read(lambda tx: tx.news.untold())
+        if found.held:
+            await desk.install.engine.recover()
+        if await _miss_overdue(desk) or found.held:
+            found = await desk.install.ledger.read(lambda tx: tx.news.untold())
+        line = await news_line(desk, found)
         if line:
             desk.out.warn(line)
 
 
-async def news_line(desk: Desk) -> str:
+async def news_line(desk: Desk, found: Untold) -> str:
     """Return the line and mark it as told; empty where there is nothing new."""
-    ledger = desk.install.ledger
-    found = await ledger.read(lambda tx: tx.news.untold())
-    if not found.upto or not await ledger.write(lambda tx: tx.news.mark(found.upto)):
+    if not found.upto or not await desk.install.ledger.write(lambda tx: tx.news.mark(found.upto)):
         return ""
     return words(found)
 
@@ -51,20 +53,25 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-async def _miss_overdue(desk: Desk) -> None:
-    """Note which one-shots came due while nothing looked; no daemon may have run since."""
+async def _miss_overdue(desk: Desk) -> bool:
+    """Note which one-shots came due while nothing looked; no daemon may have run since.
+
+    Say whether there were any.
+    """
     schedules = desk.install.settings.schedules
-    names = [name for name, outline in outlines(schedules) if outline.trigger == "at"][:MAX_ASKED]
+    names = of_trigger(schedules, "at")[:MAX_ASKED]
     plans = [plan for plan in map(schedules.__getitem__, names) if plan.enabled]
     if not plans:
-        return
+        return False
 
     def read(tx: Tx) -> list[Schedule]:
         return [plan for plan in plans if _is_overdue(desk, plan, tx.schedules.get(plan.name))]
 
-    for plan in await desk.install.ledger.read(read):
+    overdue = await desk.install.ledger.read(read)
+    for plan in overdue:
         with suppress(AmxwatchError):  # what is wrong with it is told where it is looked at
             await _look_at(plan, desk)
+    return bool(overdue)
 
 
 def _is_overdue(desk: Desk, plan: Schedule, state: ScheduleState | None) -> bool:

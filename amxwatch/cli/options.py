@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from amxwatch.cli.tree import FOLDER_KEY
 from amxwatch.core.errors import AmxwatchError
 
+BANDS = ("high", "medium", "low")
 STRATEGIES = ("accept-all-high", "accept-all", "reject-all")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 
 import click
@@ -12,28 +13,40 @@ import click
 from amxwatch.cli.documents import draft_document
 from amxwatch.cli.output import Column, Output, cut, shown
 from amxwatch.cli.session import Desk, db_words, is_json, writing
-from amxwatch.cli.terminal import ask, confirm, pick, require
-from amxwatch.core.draft import Band, Draft, DraftId, DraftStatus
-from amxwatch.core.errors import AmxwatchError, TransitionError, UsageError
+from amxwatch.cli.terminal import confirm, pick, require
+from amxwatch.cli.walking import bands, flags_of, present, walk
+from amxwatch.core.draft import Draft, DraftId
+from amxwatch.core.errors import TransitionError, UsageError
 from amxwatch.flows import manual, review
 from amxwatch.flows.review import Strategy
 
-FLAGS = "--list, --strategy, --accept ID, --reject ID or --skip ID"
+FLAGS = "--list, --strategy, --accept ID, --reject ID, --skip ID, --reopen ID or --show ID"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Which:
-    """Which drafts of the queue are meant."""
+    """Which drafts of the queue are meant. `table` is a name or glob, with or without schema."""
 
     db: str | None = None
     run_id: str | None = None
+    table: str | None = None
+    band: str | None = None
+
+    def means(self, draft: Draft) -> bool:
+        """Claim that a draft is among them."""
+        if self.band is not None and draft.band != self.band:
+            return False
+        ref = draft.ref
+        names = (ref.table, f"{ref.schema}.{ref.table}", str(ref.owner))
+        return self.table is None or any(fnmatchcase(name, self.table) for name in names)
 
 
 async def _waiting(which: Which, desk: Desk) -> list[Draft]:
     install = desk.install
     profile = install.settings.db_profile(which.db).name if which.db else None
     run_id = await manual.find(install.ledger, which.run_id) if which.run_id else None
-    return await review.queue(install.ledger, profile=profile, run_id=run_id)
+    waiting = await review.queue(install.ledger, profile=profile, run_id=run_id)
+    return [draft for draft in waiting if which.means(draft)]
 
 
 async def list_waiting(which: Which, desk: Desk) -> None:
@@ -50,17 +63,12 @@ async def list_waiting(which: Which, desk: Desk) -> None:
                 draft.id,
                 draft.ref,
                 draft.band,
-                ", ".join(_flags(draft)),
+                ", ".join(flags_of(draft)),
                 cut(draft.alternatives[0] if draft.alternatives else None, 60),
             ]
             for draft in waiting
         ],
     )
-
-
-def _flags(draft: Draft) -> list[str]:
-    conflict = ["conflict"] if draft.status is DraftStatus.CONFLICT else []
-    return [*conflict, *(flag for flag in draft.flags if flag not in conflict)]
 
 
 async def by_strategy(which: Which, strategy: str, desk: Desk) -> None:
@@ -127,6 +135,32 @@ async def skip_one(number: int, desk: Desk) -> None:
     desk.out.say(f"Left for later: {shown(draft.ref)}")
 
 
+async def reopen_one(number: int, desk: Desk) -> None:
+    """Put one answered draft back into the queue."""
+    try:
+        draft = await review.reopen(desk.install.ledger, desk.install.clock, DraftId(number))
+    except TransitionError:
+        raise UsageError(
+            f"draft {number} has no answer that could be taken back; what was written is put back"
+            " with: amxwatch apply --undo RUN"
+        ) from None
+    desk.out.document(draft_document(draft))
+    desk.out.say(f"Back in the queue: {shown(draft.ref)}")
+
+
+async def show_one(number: int, desk: Desk) -> None:
+    """Print one draft with its alternatives, and the evidence behind it."""
+    from amxwatch.cli.evidence import evidence_lines, evidence_of
+
+    draft = await desk.install.ledger.read(lambda tx: tx.drafts.get(DraftId(number)))
+    if desk.out.as_json:
+        desk.out.document({**draft_document(draft), "evidence": await evidence_of(draft, desk)})
+        return
+    present(draft, f"Draft {draft.id}", desk.out)
+    for line in await evidence_lines(draft, desk):
+        desk.out.say(f"  {line}")
+
+
 # -- in a terminal ---------------------------------------------------------------------------
 
 
@@ -135,7 +169,7 @@ def in_terminal(which: Which) -> int:
     require(FLAGS, "what to do")
     if is_json():
         raise click.UsageError(f"with --json nothing is asked: give {FLAGS}")
-    return writing(partial(_walk, which))
+    return writing(partial(_reviewed, which))
 
 
 def ask_strategy(out: Output, *, one_by_one: bool = False) -> Strategy:
@@ -147,12 +181,12 @@ def ask_strategy(out: Output, *, one_by_one: bool = False) -> Strategy:
     return Strategy(pick("Review strategy", options, default=options[0]))
 
 
-async def _walk(which: Which, desk: Desk) -> int:
+async def _reviewed(which: Which, desk: Desk) -> int:
     waiting = await _waiting(which, desk)
     if not waiting:
         desk.out.say("Nothing waits for review.")
         return 0
-    desk.out.say(f"{len(waiting)} drafts · {_bands(waiting)}")
+    desk.out.say(f"{len(waiting)} drafts · {bands(waiting)}")
     strategy = ask_strategy(desk.out, one_by_one=True)
     if strategy is Strategy.REJECT_ALL and not confirm(
         f"Turn down all {len(waiting)} drafts?", yes=False
@@ -163,95 +197,6 @@ async def _walk(which: Which, desk: Desk) -> int:
         tally = await review.by_strategy(desk.install.ledger, desk.install.clock, strategy, waiting)
         _tell(desk, tally, waiting)
         return 0
-    await _one_by_one(waiting, desk)
-    return 0
-
-
-def _bands(drafts: Sequence[Draft]) -> str:
-    return " · ".join(f"{band}: {sum(draft.band is band for draft in drafts)}" for band in Band)
-
-
-async def _one_by_one(waiting: Sequence[Draft], desk: Desk) -> None:
-    """Go through the drafts; `u` goes back one, and takes back what can be taken back."""
-    position = accepted = 0
-    while position < len(waiting):
-        answer = await _row(waiting[position], position + 1, len(waiting), desk)
-        if answer == "q":
-            break
-        if answer == "u":
-            accepted -= await _taken_back(waiting[position - 1], desk) if position else 0
-            position = max(position - 1, 0)
-            continue
-        accepted += answer == "accepted"
-        position += 1
-    left = len(waiting) - position
-    desk.out.say(f"{accepted} accepted; {left} not looked at.")
-    if accepted:
+    if await walk(waiting, desk):
         _next(desk, waiting)
-
-
-async def _row(draft: Draft, number: int, total: int, desk: Desk) -> str:
-    """Show one draft and carry out the answer; ask again where it was not understood."""
-    _present(draft, number, total, desk.out)
-    last = len(draft.alternatives)
-    while True:
-        answer = ask(
-            f'Pick a description (1-{last}), "o" own text, "s" skip, "r" reject, "u" undo, "q" quit'
-        )
-        word = answer.strip().lower()
-        if word in ("u", "q"):
-            return word
-        try:
-            done = await _answered(draft, word, desk)
-        except AmxwatchError as error:  # said, and asked again; the rest of the queue goes on
-            desk.out.say(str(error), colour="red")
-            continue
-        if done is not None:
-            return done
-        desk.out.say(f'"{shown(answer)}" is none of them.')
-
-
-async def _answered(draft: Draft, word: str, desk: Desk) -> str | None:
-    ledger, clock = desk.install.ledger, desk.install.clock
-    if word == "o":
-        edited = await review.edit(ledger, clock, draft.id, ask("Your text"))
-        desk.out.say(f"✓ Accepted your text for {shown(edited.ref)}", colour="green")
-        return "accepted"
-    if word == "s":
-        await review.skip(ledger, clock, draft.id)
-        return "skipped"
-    if word == "r":
-        await review.reject(ledger, clock, draft.id)
-        desk.out.say(f"✗ Rejected {shown(draft.ref)}")
-        return "rejected"
-    if word.isdecimal():
-        choice = int(word[:9])
-        await review.accept(ledger, clock, draft.id, choice=choice)
-        desk.out.say(f"✓ Accepted alternative {choice} for {shown(draft.ref)}", colour="green")
-        return "accepted"
-    return None
-
-
-async def _taken_back(draft: Draft, desk: Desk) -> int:
-    """Put an answered draft back into the queue; return how many that were."""
-    now = await desk.install.ledger.read(lambda tx: tx.drafts.get(draft.id))
-    if now.status not in (DraftStatus.ACCEPTED, DraftStatus.EDITED, DraftStatus.REJECTED):
-        return 0
-    await review.reopen(desk.install.ledger, desk.install.clock, draft.id)
-    desk.out.say(f"Back in the queue: {shown(draft.ref)}")
-    return 1
-
-
-def _present(draft: Draft, number: int, total: int, out: Output) -> None:
-    out.say()
-    out.say(f"Review row {number}/{total}: {shown(draft.ref)}", colour="cyan")
-    current = shown(draft.base_comment) if draft.base_comment else "(no comment)"
-    out.say(f"  current: {current}")
-    out.say(f"  {draft.band} ({draft.confidence:.2f})" + _flag_words(draft))
-    for at, text in enumerate(draft.alternatives, start=1):
-        out.say(f"  [{at}] {shown(text)}")
-
-
-def _flag_words(draft: Draft) -> str:
-    flags = _flags(draft)
-    return f" · {', '.join(flags)}" if flags else ""
+    return 0

@@ -40,8 +40,15 @@ DOLLARS = _Dollars()
 @click.option("--scope", "scope_flag", metavar="SCOPE", help="As the argument.")
 @click.option("--table", metavar="T", help="One table: schema.table, or a name in SCOPE.")
 @click.option("--columns", metavar="C,…", help="Only these columns of --table.")
+@click.option("--filter", "pattern", metavar="RE", help="Only tables whose name matches.")
+@click.option("--only-missing", is_flag=True, help="Only what has no description.")
+@click.option("--stale", is_flag=True, help="Only what moved since it was described.")
 @db_option
 @llm_option
+@click.option("--estimate", is_flag=True, help="Say what it would cost, and ask no model.")
+@click.option(
+    "--show-prompt", is_flag=True, help="Print what a model would be sent, and send nothing."
+)
 @click.option(
     "--strategy",
     type=click.Choice(["manual", "auto"]),
@@ -74,8 +81,13 @@ def run(
     scope_flag: str | None,
     table: str | None,
     columns: str | None,
+    pattern: str | None,
+    only_missing: bool,
+    stale: bool,
     db: str | None,
     llm: str | None,
+    estimate: bool,
+    show_prompt: bool,
     strategy: str,
     continuous: bool,
     vision: str | None,
@@ -87,24 +99,48 @@ def run(
     """Draft descriptions for a scope, now.
 
     SCOPE is all, a schema, schema.table, schema.table.column, or a list such as
-    schema:a,b or table:s.t1,s.t2. Without one, a terminal asks; else it is all. What is
-    undescribed or stale is drafted, and never what a person wrote.
+    schema:a,b or table:s.t1,s.t2; names may be globs. Without one, a terminal asks; else it is
+    all. What is undescribed or stale is drafted, and never what a person wrote.
 
     With --continuous, runs follow one another until the goals in the --vision file are met, or
     until a limit; the goals' own scopes say what each is about, within SCOPE. Ctrl-C ends it.
     """
-    from amxwatch.cli.running import Order, order_run
+    from amxwatch.cli.running import order_run
+    from amxwatch.cli.scoping import Order
+    from amxwatch.core.manner import Manner, Only
 
     bounds = {"max_runs": max_runs, "max_idle_cycles": max_idle_cycles, "max_usd": max_usd}
     _check_continuous(
         ctx, continuous, vision, {**bounds, "poll_seconds": poll_seconds}, columns or table
     )
 
-    given = one_of(scope, scope_flag, "--scope")
-    ask = given is None and table is None and is_interactive() and not ctx.meta.get(JSON_KEY)
-    order = Order(
-        scope=given, table=table, columns=columns, db=db, llm=llm, strategy=strategy, ask=ask
+    _check_rehearsal(
+        ctx,
+        continuous,
+        only_missing=only_missing,
+        stale=stale,
+        estimate=estimate,
+        show_prompt=show_prompt,
     )
+    given = one_of(scope, scope_flag, "--scope")
+    named = given is not None or table is not None or pattern is not None
+    only = Only.MISSING if only_missing else Only.STALE if stale else None
+    order = Order(
+        scope=given,
+        table=table,
+        columns=columns,
+        pattern=pattern,
+        db=db,
+        llm=llm,
+        strategy=strategy,
+        manner=Manner(only=only),
+        ask=not named and is_interactive() and not ctx.meta.get(JSON_KEY),
+    )
+    if estimate or show_prompt:
+        from amxwatch.cli.foretelling import estimate_run, show_prompts
+
+        writing(partial(estimate_run if estimate else show_prompts, order))
+        return
     if vision is None:
         leave(writing(partial(order_run, order)))
         return
@@ -143,6 +179,31 @@ def _check_continuous(
         )
 
 
+def _check_rehearsal(
+    ctx: click.Context,
+    continuous: bool,
+    *,
+    only_missing: bool,
+    stale: bool,
+    estimate: bool,
+    show_prompt: bool,
+) -> None:
+    """Refuse what does not go together. Raises: click.UsageError."""
+    if only_missing and stale:
+        raise click.UsageError(
+            "--only-missing and --stale do not go together: without either, both are drafted",
+            ctx=ctx,
+        )
+    if estimate and show_prompt:
+        raise click.UsageError("--estimate and --show-prompt do not go together", ctx=ctx)
+    if continuous and (only_missing or stale or estimate or show_prompt):
+        raise click.UsageError(
+            "--only-missing, --stale, --estimate and --show-prompt are for a single run: leave"
+            " --continuous out",
+            ctx=ctx,
+        )
+
+
 @click.command("run-apply")
 @click.argument("scope", required=False)
 @click.option("--scope", "scope_flag", metavar="SCOPE", help="As the argument.")
@@ -170,7 +231,8 @@ def run_apply(
 
     accept-all-high accepts only drafts of high confidence; the others stay in the queue.
     """
-    from amxwatch.cli.running import Order, order_run_apply
+    from amxwatch.cli.running import order_run_apply
+    from amxwatch.cli.scoping import Order
 
     order = Order(
         scope=one_of(scope, scope_flag, "--scope"),

@@ -14,7 +14,10 @@ ALIASES: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """What else a command is called after a slash."""
 
-GROUPED = frozenset({"schedule", "run", "run-apply", "apply", "review", "cancel", "unblock"})
+GROUPED = frozenset(
+    {"schedule", "run", "run-apply", "apply", "review", "cancel", "unblock"}
+    | {"rerun", "compare", "lock", "unlock"}
+)
 """What may stand after /analyze."""
 
 

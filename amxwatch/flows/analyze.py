@@ -11,17 +11,20 @@ from contextlib import suppress
 
 import anyio
 
-from amxwatch.core.catalog import Catalog
-from amxwatch.core.draft import APPLICABLE, Band, Draft, DraftStatus, NewDraft
+from amxwatch.core.catalog import Catalog, ObjectRef
+from amxwatch.core.draft import APPLICABLE, Band, Draft, DraftSource, DraftStatus, NewDraft
 from amxwatch.core.errors import ProviderError, RunReleasedError, TransitionError
 from amxwatch.core.evidence import surroundings
 from amxwatch.core.run import Outcome
 from amxwatch.core.selection import TableWork
+from amxwatch.core.sharing import Sharing, share
 from amxwatch.flows import apply
-from amxwatch.flows.asking import Asker, Asking
+from amxwatch.flows.asking import Asker, Asking, DeferredError
+from amxwatch.flows.batching import desk_for
 from amxwatch.flows.carrying import split
-from amxwatch.flows.described import accepted_descriptions, our_texts
-from amxwatch.flows.evidence import batches_of, count_batches
+from amxwatch.flows.described import accepted_descriptions, house_glossary, our_texts
+from amxwatch.flows.evidence import Batch, batches_of, count_batches, taken
+from amxwatch.flows.inheriting import inherited
 from amxwatch.flows.interrupted import settle_interrupted
 from amxwatch.flows.job import Drafting, Job, begin
 from amxwatch.flows.origins import Origins
@@ -50,7 +53,10 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
         detail=f"snapshot {end}",
     )
     carried = await _carry(job, catalog, targets)
-    tally = await _draft_all(job, catalog, targets.work)
+    work, handed_on = await inherited(job, catalog, targets.work)
+    if handed_on:
+        await put(job, handed_on)
+    tally = await _draft_all(job, catalog, work)
     drafts = await _drafts_of(job)
     if job.run.review_strategy == "auto":
         await _apply_by_itself(job, drafts)
@@ -62,7 +68,7 @@ async def analyze(context: RunContext, drafting: Drafting) -> Outcome:
         summary=_summary(drafts, targets, carried, tally),
         objects=targets.objects,
         drafted=len(drafts),
-        reused=carried + targets.known,
+        reused=carried + targets.known + tally.reused,
         to_snapshot=end,
     )
 
@@ -89,7 +95,13 @@ async def _carry(job: Job, catalog: Catalog, targets: Targets) -> int:
 
 async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> Asking:
     """Ask about every table, several requests at a time; returns what could not be drafted."""
-    around = surroundings(catalog, await accepted_descriptions(job.source, catalog, job.run))
+    if job.books is not None:
+        job.books.say_absent(job.say)
+    around = surroundings(
+        catalog,
+        await accepted_descriptions(job.source, catalog, job.run),
+        await house_glossary(job.source, job.run),
+    )
     asker = Asker(
         context=job.context,
         provider=job.provider,
@@ -99,28 +111,76 @@ async def _draft_all(job: Job, catalog: Catalog, work: Sequence[TableWork]) -> A
         budget=job.settings.budget,
         plan=job.plan,
         total=sum(count_batches(job, one) for one in work if one.refs),
+        local_only=job.db_profile.local_only,
     )
+    desk = desk_for(job, asker)
+    if desk is not None:
+        asker = desk.asker
+        await desk.look()
+    sharing = share(catalog, work) if job.provider_is_model else Sharing()
     ours = await our_texts(job.source)
     origins = Origins(catalog, job.source.database.capabilities.dialect)
-    tables = anyio.CapacityLimiter(max(2, job.llm_profile.max_concurrency))
+    # Twice as many tables as requests: while one half is looked at, the other is asked about.
+    tables = anyio.CapacityLimiter(2 * max(2, job.llm_profile.max_concurrency))
 
-    async def one(table: TableWork) -> None:
+    async def one(asker: Asker, table: TableWork) -> None:
         async with tables:
-            for batch in await batches_of(job, around, origins, ours, table):
-                await job.context.check()
-                answered = await asker.ask(batch, report=job.say)
-                if answered:
-                    await put(job, answered)
+            batches = await batches_of(job, around, origins, ours, table, sharing)
+            async with anyio.create_task_group() as group:
+                for batch in batches:
+                    group.start_soon(_draft_one, job, asker, batch)
 
-    async with anyio.create_task_group() as group:
-        for table in work:
-            if table.refs:
-                group.start_soon(one, table)
-    if asker.tally.stopped is not None:
-        raise asker.tally.stopped
-    if job.context.stopping and asker.tally.held_back:
+    async def every(asker: Asker, tables: Sequence[TableWork]) -> None:
+        async with anyio.create_task_group() as group:
+            for table in tables:
+                if table.refs:
+                    group.start_soon(one, asker, table)
+
+    if desk is not None:
+        await every(desk.noting, sharing.asked(work))
+        await desk.send()
+    await every(asker, sharing.asked(work))
+    if sharing.members:
+        left, shared = await _share(job, sharing, work, ours)
+        asker.tally.reused += shared
+        await every(asker, left)
+    return _finished(job, asker.tally)
+
+
+def _finished(job: Job, tally: Asking) -> Asking:
+    """Return what came of asking. Raises: what it was stopped by, RunReleasedError."""
+    if tally.stopped is not None:
+        raise tally.stopped
+    if job.context.stopping and tally.held_back:
         raise RunReleasedError("the worker is leaving; another one goes on with this run")
-    return asker.tally
+    return tally
+
+
+async def _draft_one(job: Job, asker: Asker, batch: Batch) -> None:
+    await job.context.check()
+    with suppress(DeferredError):  # its answer comes with a batch
+        answered = await asker.ask(batch, report=job.say)
+        if answered:
+            await put(job, answered)
+
+
+async def _share(
+    job: Job, sharing: Sharing, work: Sequence[TableWork], ours: dict[ObjectRef, set[str]]
+) -> tuple[tuple[TableWork, ...], int]:
+    """Give the same words to the same key in other tables.
+
+    Returns the columns whose words did not come, and how many took another's.
+    """
+    made = {draft.ref: draft for draft in await _drafts_of(job)}
+    tables = {one.table.ref: one.table for one in work}
+    drafts = []
+    for leader, refs in sharing.members.items():
+        if leader in made:
+            drafts += [
+                taken(job, made[leader], tables[ref.owner], ref.column, ours) for ref in refs
+            ]
+    put_now = await put(job, drafts) if drafts else []
+    return sharing.left(work, set(made)), len(put_now)
 
 
 async def put(job: Job, drafts: Sequence[NewDraft]) -> list[Draft]:
@@ -131,7 +191,8 @@ async def put(job: Job, drafts: Sequence[NewDraft]) -> list[Draft]:
     def work(tx: Tx) -> list[Draft]:
         mine = {draft.ref for draft in tx.drafts.list(DraftFilter(run_id=run_id))}
         new = [draft for draft in drafts if draft.ref not in mine]
-        made = tx.drafts.put(job.source.profile, run_id, new, now)
+        again = job.run.manner.rerun_of is not None
+        made = tx.drafts.put(job.source.profile, run_id, new, now, again=again)
         for draft in made:
             tx.events.add(
                 "draft_made",
@@ -182,8 +243,13 @@ async def _apply_by_itself(job: Job, drafts: Sequence[Draft]) -> None:
 def _summary(drafts: Sequence[Draft], targets: Targets, carried: int, tally: Asking) -> str:
     bands = ", ".join(f"{band} {sum(draft.band is band for draft in drafts)}" for band in Band)
     parts = [f"{len(drafts)} drafted ({bands})"]
+    handed_on = sum(draft.source is DraftSource.INHERITED for draft in drafts)
+    if handed_on:
+        parts.append(f"{handed_on} of them inherited from the column that a view hands through")
     if carried:
         parts.append(f"{carried} taken along by a rename")
+    if tally.reused:
+        parts.append(f"{tally.reused} of them from answers that were there already")
     if targets.known:
         parts.append(f"{targets.known} unchanged since their last draft")
     if tally.failed:

@@ -6,10 +6,11 @@ is settled by looking at the live comment, and nothing is written twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
-from amxwatch.core.draft import DraftEvent
+from amxwatch.core.draft import DraftEvent, DraftStatus
 from amxwatch.core.errors import DatabaseError, DatabaseUnavailableError, TransitionError
 from amxwatch.flows.plan import Planned, Verdict
 from amxwatch.flows.source import Source
@@ -19,6 +20,9 @@ from amxwatch.ports.ledger import Tx
 CHUNK = 25
 """Rows written between two looks at the live comments: the look stays fresh, and a kill leaves
 little to settle."""
+
+MOST = 250
+"""Rows of one table that go together, so that they stand or fall in one short transaction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +81,7 @@ async def execute(
     """
     tally = Tally()
     number = 0
-    for at in range(0, len(rows), CHUNK):
-        chunk = rows[at : at + CHUNK]
+    for chunk in chunks(rows):
         outcomes = await _chunk(source, chunk, owner, tally)
         for row, outcome in zip(chunk, outcomes, strict=True):
             number += 1
@@ -87,6 +90,22 @@ async def execute(
     if tally.written:
         await look(source, exact=True)
     return tally.frozen()
+
+
+def chunks(rows: Sequence[Planned]) -> Iterator[list[Planned]]:
+    """Cut a plan into what is written together: whole tables, as far as they are small enough."""
+    chunk: list[Planned] = []
+    for _, group in groupby(rows, key=lambda row: row.target.ref.owner):
+        table = list(group)
+        if chunk and len(chunk) + len(table) > CHUNK:
+            yield chunk
+            chunk = []
+        chunk += table
+        while len(chunk) > MOST:
+            yield chunk[:MOST]
+            chunk = chunk[MOST:]
+    if chunk:
+        yield chunk
 
 
 async def _chunk(source: Source, rows: Sequence[Planned], owner: str, tally: Tally) -> list[str]:
@@ -128,16 +147,18 @@ def _failed(row: Planned, error: str, tally: Tally) -> str:
 
 async def conflict(source: Source, row: Planned, tally: Tally) -> str:
     """Nothing is written; the draft goes back to review, now over the comment that stands."""
+    await source.ledger.write(lambda tx: _conflict(tx, source, row))
+    return _conflicted(row, tally)
+
+
+def _conflict(tx: Tx, source: Source, row: Planned) -> None:
     # Flagged, so that no bulk answer ever replaces what a person wrote.
     flags = tuple(sorted({*row.draft.flags, "person_comment"}))
-    await move(
-        source,
-        row,
-        DraftEvent.CONFLICT,
-        "comment_conflict",
-        base_comment=row.found,
-        flags=flags,
-    )
+    told = {"base_comment": row.found, "flags": flags}
+    _move(tx, source, row, DraftEvent.CONFLICT, "comment_conflict", **told)
+
+
+def _conflicted(row: Planned, tally: Tally) -> str:
     tally.conflicts.append(
         {"object": str(row.target.ref), "expected": row.expected, "found": row.found}
     )
@@ -160,8 +181,9 @@ async def _write(
                 outcomes[row.draft.id] = "skipped"
         held = [row for row in rows if row.draft.id in mine]
         results = await _statements(source, held)
-        for row, result in zip(held, results, strict=True):
-            outcomes[row.draft.id] = await _record(source, row, result, tally)
+        settled = list(zip(held, results, strict=True))
+        await source.ledger.write(lambda tx: _settle_all(tx, source, settled))
+        outcomes |= {int(row.draft.id): _counted(row, result, tally) for row, result in settled}
     finally:
         source.applying.difference_update(ours)
     return outcomes
@@ -174,7 +196,9 @@ def _intend(tx: Tx, rows: Sequence[Planned], owner: str) -> set[int]:
         if tx.drafts.get(row.draft.id).text != row.text:
             continue  # answered anew since the plan was made
         try:
-            tx.drafts.move(row.draft.id, DraftEvent.INTEND, owner=owner)
+            again = row.draft.status is DraftStatus.WRITTEN
+            event = DraftEvent.RESTORE if again else DraftEvent.INTEND
+            tx.drafts.move(row.draft.id, event, owner=owner)
         except TransitionError:
             continue
         mine.add(int(row.draft.id))
@@ -209,64 +233,82 @@ async def _statements(source: Source, rows: Sequence[Planned]) -> list[Result]:
     return results
 
 
-async def _record(source: Source, row: Planned, result: Result, tally: Tally) -> str:
+def _settle_all(tx: Tx, source: Source, settled: Sequence[tuple[Planned, Result]]) -> None:
+    for row, result in settled:
+        _settle(tx, source, row, result)
+
+
+def _settle(tx: Tx, source: Source, row: Planned, result: Result) -> None:
+    """Record what became of one row."""
     if isinstance(result, Planned):
-        return await conflict(source, result, tally)
+        _conflict(tx, source, result)
+    elif isinstance(result, DatabaseError):
+        _move(tx, source, row, DraftEvent.FAIL, "comment_failed", error=str(result))
+    else:
+        _written(tx, source, row, result)
+
+
+def _counted(row: Planned, result: Result, tally: Tally) -> str:
+    """Count what became of one row, and return the word for it."""
+    if isinstance(result, Planned):
+        return _conflicted(result, tally)
     if isinstance(result, DatabaseError):
-        await move(source, row, DraftEvent.FAIL, "comment_failed", error=str(result))
         if isinstance(result, DatabaseUnavailableError):
             tally.down = str(result)
         return _failed(row, str(result), tally)
     if row.verdict is Verdict.WRITE:
         tally.statements.append(row.statement or "")
-    await written(source, row, result)
     tally.written += 1
     return "ok"
 
 
 async def written(source: Source, row: Planned, back: str) -> None:
     """Record that a comment stands as `back`, which was read from the database."""
+    await source.ledger.write(lambda tx: _written(tx, source, row, back))
+
+
+def _written(tx: Tx, source: Source, row: Planned, back: str) -> None:
     now = source.clock.now()
-
-    def work(tx: Tx) -> None:
-        tx.drafts.move(
-            row.draft.id,
-            DraftEvent.WRITE,
-            written_at=now,
-            written_text=back,
-            base_comment=row.found,
-            error=None,
-        )
-        tx.events.add(
-            "comment_written",
-            at=now,
-            run_id=row.draft.run_id,
-            db_profile=source.profile,
-            object=str(row.target.ref),
-            before=row.found,
-            after=back,
-        )
-
-    await source.ledger.write(work)
+    # What is put back once more still has what stood before it was first written.
+    before = row.draft.base_comment if row.draft.written_at is not None else row.found
+    tx.drafts.move(
+        row.draft.id,
+        DraftEvent.WRITE,
+        written_at=now,
+        written_text=back,
+        base_comment=before,
+        error=None,
+    )
+    tx.events.add(
+        "comment_written",
+        at=now,
+        run_id=row.draft.run_id,
+        db_profile=source.profile,
+        object=str(row.target.ref),
+        before=row.found,
+        after=back,
+    )
 
 
 async def move(
     source: Source, row: Planned, event: DraftEvent, action: str, **values: object
 ) -> None:
     """Make a draft's move and say so in the trail, in one transaction."""
+    await source.ledger.write(lambda tx: _move(tx, source, row, event, action, **values))
 
-    def work(tx: Tx) -> None:
-        tx.drafts.move(row.draft.id, event, **values)
-        tx.events.add(
-            action,
-            at=source.clock.now(),
-            run_id=row.draft.run_id,
-            db_profile=source.profile,
-            draft=row.draft.id,
-            object=str(row.target.ref),
-            expected=row.expected,
-            found=row.found,
-            error=values.get("error"),
-        )
 
-    await source.ledger.write(work)
+def _move(
+    tx: Tx, source: Source, row: Planned, event: DraftEvent, action: str, **values: object
+) -> None:
+    tx.drafts.move(row.draft.id, event, **values)
+    tx.events.add(
+        action,
+        at=source.clock.now(),
+        run_id=row.draft.run_id,
+        db_profile=source.profile,
+        draft=row.draft.id,
+        object=str(row.target.ref),
+        expected=row.expected,
+        found=row.found,
+        error=values.get("error"),
+    )

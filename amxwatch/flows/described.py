@@ -9,6 +9,7 @@ from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber, Table
 from amxwatch.core.coverage import Author, Coverage, Description, Stale, find_stale, measure
 from amxwatch.core.draft import Draft, DraftStatus
 from amxwatch.core.errors import NotFoundError
+from amxwatch.core.glossary import Told, learn
 from amxwatch.core.life import Lives
 from amxwatch.core.run import Run, RunId
 from amxwatch.core.scope import Scope
@@ -41,12 +42,29 @@ async def accepted_descriptions(source: Source, catalog: Catalog, run: Run) -> d
     found = commented(catalog)
     which = DraftFilter(statuses=DESCRIBED, db_profile=source.profile)
     for draft in await source.ledger.read(lambda tx: tx.drafts.list(which)):
-        early = run.started_at is None or (
-            draft.reviewed_at is not None and draft.reviewed_at < run.started_at
-        )
-        if early and draft.text:
+        if draft.text and _is_early(draft, run):
             found[draft.ref] = draft.text
     return found
+
+
+async def house_glossary(source: Source, run: Run) -> dict[str, str]:
+    """Return the abbreviations that reviewers taught before the run started."""
+    return learn(
+        Told(
+            name=draft.ref.column or draft.ref.table,
+            text=draft.text,
+            is_own=author_of(draft) is Author.PEOPLE,
+        )
+        for draft in await _drafts(source)
+        if draft.text and _is_early(draft, run)
+    )
+
+
+def _is_early(draft: Draft, run: Run) -> bool:
+    """Claim that a draft was answered before the run started, so that a recovery sees the same."""
+    if run.started_at is None:
+        return True
+    return draft.reviewed_at is not None and draft.reviewed_at < run.started_at
 
 
 async def our_texts(source: Source) -> dict[ObjectRef, set[str]]:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from amxwatch.context.profile import profile as profile_of
-from amxwatch.core.catalog import ObjectRef, ObjectType
+from amxwatch.core.catalog import ObjectRef, ObjectType, Table
+from amxwatch.core.certainty import Signal
 from amxwatch.core.completion import CompletionRequest
-from amxwatch.core.errors import DatabaseError
+from amxwatch.core.draft import Draft, NewDraft
 from amxwatch.core.evidence import ColumnStatistics, Surroundings, TableEvidence, gather
 from amxwatch.core.prompt import build, key_of
 from amxwatch.core.selection import TableWork, structure_hash
+from amxwatch.core.sharing import NOT_SHARED, Sharing
+from amxwatch.core.suspicion import (
+    HOSTILE,
+    shielded,
+    suspects_in,
+    suspects_of,
+    table_is_suspect,
+)
+from amxwatch.flows.contexting import with_context
 from amxwatch.flows.job import Job
-from amxwatch.flows.memory import STATISTICS, compared
+from amxwatch.flows.memory import compared
 from amxwatch.flows.origins import Origins
+from amxwatch.flows.profiling import statistics_of
 
 PERSON = "person_comment"
 """Flags a draft over a comment that a person wrote: only an explicit choice may replace it."""
@@ -32,6 +43,7 @@ class Asked:
     has_neighbours: bool
     statistics: ColumnStatistics | None = None
     flags: tuple[str, ...] = ()
+    has_documents: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +66,10 @@ async def batches_of(
     origins: Origins,
     ours: dict[ObjectRef, set[str]],
     work: TableWork,
+    sharing: Sharing = NOT_SHARED,
 ) -> list[Batch]:
     """Return the requests that draft one table, the table itself in the first of them."""
-    statistics = await _statistics(job, work)
+    statistics = await statistics_of(job, work.table) if work.columns else {}
     deviated = await compared(
         job.context,
         job.drafting.ledger,
@@ -67,57 +80,44 @@ async def batches_of(
     )
     derived = await origins.of(work.table)
     table = gather(work.table, around, statistics=statistics, derived=derived)
+    table = await with_context(job, table, work)
+    look = partial(_batch, job, work=work, ours=ours, deviated=deviated, sharing=sharing)
+    suspects = suspects_in(table) if job.provider_is_model else frozenset()
+    plain = [name for name in work.columns if name not in suspects]
+    itself = work.itself and "" not in suspects
     size = job.llm_profile.column_batch_size
-    chunks = [work.columns[at : at + size] for at in range(0, len(work.columns), size)] or [()]
-    return [
-        _batch(job, table, work, chunk, ours, deviated, with_table=work.itself and number == 0)
-        for number, chunk in enumerate(chunks)
+    chunks = [plain[at : at + size] for at in range(0, len(plain), size)] or [[]] * itself
+    shown = shielded(table) if job.provider_is_model else table
+    batches = [
+        look(shown, chunk, with_table=itself and number == 0) for number, chunk in enumerate(chunks)
     ]
-
-
-async def _statistics(job: Job, work: TableWork) -> dict[str, ColumnStatistics]:
-    """Look at the rows once a run; a table that cannot be sampled is drafted without."""
-    profile = job.db_profile
-    wanted = profile.profiling_mode != "none" and profile.samples != "none" and work.columns
-    if not wanted or not job.source.database.capabilities.sampling:
-        return {}
-
-    async def look() -> str:
-        started = job.drafting.clock.monotonic()
-        try:
-            sample = await job.source.database.sampler.sample(
-                work.table,
-                rows=profile.profiling_sample_size,
-                full=profile.profiling_mode == "full",
-            )
-        except DatabaseError as error:
-            if error.transient:
-                raise
-            job.say("profile", object=str(work.table.ref), error=str(error))
-            return "{}"
-        job.say(
-            "profile",
-            object=str(work.table.ref),
-            detail=f"{len(sample.rows):,} rows",
-            seconds=job.drafting.clock.monotonic() - started,
-        )
-        return STATISTICS.dump_json(profile_of(sample, samples=profile.samples)).decode()
-
-    text = await job.context.remember(f"profile:{job.run.id}:{work.table.ref}", look)
-    return STATISTICS.validate_json(text)
+    # What reads like an order to a model is asked about alone, and waits for a person.
+    return batches + [
+        look(shielded(table, keep=frozenset({name})), [name] * bool(name), with_table=not name)
+        for name in ("", *work.columns)
+        if name in suspects and (name or work.itself)
+    ]
 
 
 def _batch(
     job: Job,
     table: TableEvidence,
-    work: TableWork,
     names: Sequence[str],
+    *,
+    work: TableWork,
     ours: dict[ObjectRef, set[str]],
     deviated: Mapping[str, tuple[str, ...]],
-    *,
+    sharing: Sharing,
     with_table: bool,
 ) -> Batch:
-    columns = [replace(table.column(name), deviations=deviated.get(name, ())) for name in names]
+    columns = [
+        replace(
+            column,
+            deviations=deviated.get(column.ref.column, ()),
+            also_in=tuple(ref.owner for ref in sharing.members.get(column.ref, ())),
+        )
+        for column in (table.column(name) for name in names)
+    ]
     profile = job.llm_profile
     request = build(
         table,
@@ -129,6 +129,9 @@ def _batch(
         instruction=job.instruction,
         lessons=job.lessons,
         temperature=profile.temperature,
+        alternatives_mode=profile.alternatives_mode,
+        asks_certainty=job.provider_is_model
+        and Signal(profile.confidence_signal) is Signal.VERBALIZED,
     )
     asked = {
         key_of(column): Asked(
@@ -139,7 +142,8 @@ def _batch(
             has_key=column.has_key,
             has_neighbours=bool(table.neighbours),
             statistics=column.statistics,
-            flags=_flags(job, column.ref, column.comment, ours),
+            flags=flags_of(job, column.ref, column.comment, ours) + _doubted(suspects_of(column)),
+            has_documents=bool(table.docs or column.docs),
         )
         for column in columns
     }
@@ -151,14 +155,40 @@ def _batch(
             comment=table.comment,
             has_key=bool(table.references or table.referenced_by or table.sources),
             has_neighbours=bool(table.neighbours),
-            flags=_flags(job, table.ref, table.comment, ours),
+            flags=flags_of(job, table.ref, table.comment, ours) + _doubted(table_is_suspect(table)),
+            has_documents=bool(table.docs),
         )
     return Batch(table=table.ref, request=request, asked=asked)
 
 
-def _flags(
+def _doubted(is_suspect: bool) -> tuple[str, ...]:
+    return (HOSTILE,) if is_suspect else ()
+
+
+def flags_of(
     job: Job, ref: ObjectRef, comment: str | None, ours: dict[ObjectRef, set[str]]
 ) -> tuple[str, ...]:
+    """Flag an object whose comment is a person's."""
     if not comment or job.db_profile.description_owner == "amxwatch":
         return ()
     return () if comment in ours.get(ref, ()) else (PERSON,)
+
+
+def taken(
+    job: Job, leader: Draft, table: Table, column: str, ours: dict[ObjectRef, set[str]]
+) -> NewDraft:
+    """Return a draft in the words that the same key was given elsewhere."""
+    ref = table.column_ref(column)
+    comment = next((each.comment for each in table.columns if each.name == column), None)
+    own = flags_of(job, ref, comment, ours)
+    return NewDraft(
+        object_type=ObjectType.COLUMN,
+        ref=ref,
+        source=leader.source,
+        alternatives=leader.alternatives,
+        confidence=leader.confidence,
+        band=leader.band,
+        flags=tuple(sorted({*(flag for flag in leader.flags if flag != PERSON), *own})),
+        base_comment=comment,
+        input_hash=structure_hash(table, column),
+    )

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import anyio.to_thread
+
 from amxwatch.core.catalog import Catalog, ObjectRef
 from amxwatch.core.draft import APPLICABLE, REVIEWABLE, Draft, DraftStatus
 from amxwatch.core.errors import UsageError
@@ -116,6 +118,7 @@ async def assess(
 
     Work is looked for until one unmet goal has some that is new, or for `every` one; a goal
     whose work is not new has none. Before the first snapshot nothing is known, and none is met.
+    What grows with the catalog is done in a thread: it may take seconds, and others go on.
     """
     wanted = list(goals)
     newest = await source.newest()
@@ -123,27 +126,36 @@ async def assess(
         nothing = Standing(objects=0, described=0, stale=0)
         return tuple(Assessed(goal=goal, standing=nothing, met=False) for goal in wanted)
     ground = await _ground(source, await source.as_of(newest.number), limit)
-    found = [_measured(ground, goal) for goal in wanted]
+    found = await anyio.to_thread.run_sync(lambda: [_measured(ground, goal) for goal in wanted])
     open_ones = [one for one in found if not one.met and not one.missing]
     work = await _work(ground, [one.goal.scope for one in open_ones])
-    looking = bool(work)
-    for place, one in enumerate(found):
-        if looking and not one.met and not one.missing:
-            with_work = _with_work(ground, one, work)
-            if with_work.work and is_new(with_work):
-                found[place], looking = with_work, every
-    return tuple(found)
+
+    def look() -> tuple[Assessed, ...]:
+        looking = bool(work)
+        for place, one in enumerate(found):
+            if looking and not one.met and not one.missing:
+                with_work = _with_work(ground, one, work)
+                if with_work.work and is_new(with_work):
+                    found[place], looking = with_work, every
+        return tuple(found)
+
+    return await anyio.to_thread.run_sync(look)
 
 
 async def _ground(source: Source, catalog: Catalog, limit: Scope) -> _Ground:
     words = await words_of(source, catalog)
     which = DraftFilter(statuses=HELD | {DraftStatus.WRITTEN}, db_profile=source.profile)
+
+    def seen() -> tuple[tuple[ObjectRef, ...], frozenset[ObjectRef]]:
+        return tuple(objects_in_scope(catalog, Scope.all())), frozenset(commented(catalog))
+
+    everything, comments = await anyio.to_thread.run_sync(seen)
     return _Ground(
         source=source,
         catalog=catalog,
         limit=limit,
-        everything=tuple(objects_in_scope(catalog, Scope.all())),
-        comments=frozenset(commented(catalog)),
+        everything=everything,
+        comments=comments,
         stale=frozenset(each.ref for each in await stale_standing(source, catalog, words)),
         drafts=tuple(await source.ledger.read(lambda tx: tx.drafts.list(which))),
         words=words,
@@ -184,10 +196,14 @@ async def _work(ground: _Ground, scopes: Sequence[Scope]) -> dict[ObjectRef, str
         return {}
     union = Scope(selectors=tuple(each for scope in scopes for each in scope.selectors))
     found = await workable(ground.source, ground.catalog, union)
-    refs = [ref for table in found for ref in table.refs]
-    if not ground.limit.is_all:
-        refs = [ref for ref in refs if ground.limit.covers(ref)]
-    return hashes_of(ground.catalog, refs)
+
+    def hashed() -> dict[ObjectRef, str]:
+        refs = [ref for table in found for ref in table.refs]
+        if not ground.limit.is_all:
+            refs = [ref for ref in refs if ground.limit.covers(ref)]
+        return hashes_of(ground.catalog, refs)
+
+    return await anyio.to_thread.run_sync(hashed)
 
 
 def _with_work(ground: _Ground, one: Assessed, work: Mapping[ObjectRef, str]) -> Assessed:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from amxwatch.core.draft import Draft, DraftEvent, DraftStatus
+from amxwatch.core.draft import Draft, DraftEvent
 from amxwatch.flows.apply import Tally, conflict, move, written
 from amxwatch.flows.plan import Planned, Verdict, gone, targets_of
 from amxwatch.flows.source import Source
-from amxwatch.ports.ledger import DraftFilter, Tx
+from amxwatch.ports.ledger import Tx
 
 
 async def settle_interrupted(source: Source, is_dead: Callable[[str], bool], *, owner: str) -> int:
@@ -28,8 +28,8 @@ async def settle_interrupted(source: Source, is_dead: Callable[[str], bool], *, 
 
 async def _taken_over(source: Source, is_dead: Callable[[str], bool], owner: str) -> list[Draft]:
     """Take writes that nobody will finish over, so that no two processes settle one."""
-    which = DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=source.profile)
-    writing = await source.ledger.read(lambda tx: tx.drafts.list(which))
+    which = source.writing
+    writing = await source.ledger.recall(("writing", source.profile), source.writing_in)
     dead = {draft.owner for draft in writing if draft.owner is None or is_dead(draft.owner)}
 
     def is_orphan(draft: Draft) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from amxwatch.context.library import Library
+from amxwatch.core.manner import SETTINGS
 from amxwatch.core.memory import Lesson
 from amxwatch.core.run import Run
+from amxwatch.flows.books import Books
 from amxwatch.flows.memory import learned
 from amxwatch.flows.progress import Progress, ReportProgress, silent
 from amxwatch.flows.source import Source
@@ -38,6 +41,8 @@ class Drafting:
     owner: str
     is_dead: Callable[[str], bool]
     report: ReportProgress = silent
+    library: Library | None = None
+    """Where documents and code are indexed; without one there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +59,16 @@ class Job:
     plan: Schedule | None
     instruction: str = ""
     lessons: tuple[Lesson, ...] = ()
+    books: Books | None = None
 
     @property
     def run(self) -> Run:
         return self.context.run
+
+    @property
+    def provider_is_model(self) -> bool:
+        """Whether words come from a model, which costs, and can be talked into something."""
+        return not self.provider.is_free
 
     def say(self, stage: str, **values: object) -> None:
         """Report one step."""
@@ -66,23 +77,41 @@ class Job:
 
 async def begin(context: RunContext, drafting: Drafting) -> Job:
     """Gather what the run needs. Raises: UsageError, RunReleasedError (the day is spent)."""
-    run, settings = context.run, drafting.settings()
-    llm_profile = settings.llm_profile(run.llm_profile)
+    settings = drafting.settings()
+    llm_profile = await _as_noted(context, settings.llm_profile(context.run.llm_profile))
+    run = context.run
     provider = drafting.provider(llm_profile.name)
     plan = settings.schedules.get(run.schedule or "")
     await wait_for_the_day(run, drafting.ledger, drafting.clock, settings.budget, provider)
+    source, db_profile = drafting.source(run.db_profile), settings.db_profile(run.db_profile)
     return Job(
         context=context,
         drafting=drafting,
         settings=settings,
-        source=drafting.source(run.db_profile),
+        source=source,
         provider=provider,
-        db_profile=settings.db_profile(run.db_profile),
+        db_profile=db_profile,
+        books=Books(
+            drafting.library,
+            settings,
+            db_profile,
+            dialect=lambda: source.database.capabilities.dialect,
+            clock=drafting.clock,
+        ),
         llm_profile=llm_profile,
         plan=plan,
         instruction=await _instruction(context, drafting, plan),
         lessons=await learned(context, drafting.ledger, plan),
     )
+
+
+async def _as_noted(context: RunContext, profile: LlmProfile) -> LlmProfile:
+    """Return the profile with the settings that the run drafts by, noted at its first start."""
+    noted = context.run.manner.settings
+    if not noted:
+        own = {name: getattr(profile, name) for name in SETTINGS}
+        await context.update(manner=replace(context.run.manner, **own))
+    return profile.model_copy(update=noted)
 
 
 async def _instruction(context: RunContext, drafting: Drafting, plan: Schedule | None) -> str:

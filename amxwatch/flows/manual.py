@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from amxwatch.core.errors import NotFoundError
+from amxwatch.core.manner import UNASKED, Manner
 from amxwatch.core.run import Run, RunEvent, RunId, RunKind, RunStatus, RunTrigger
 from amxwatch.core.scope import Scope
 from amxwatch.flows.firing import new_run_id
@@ -13,28 +16,27 @@ from amxwatch.ports.clock import Clock
 from amxwatch.ports.ledger import Ledger, RunFilter, Tx
 
 
-async def put(
-    ledger: Ledger,
-    clock: Clock,
+def made(
+    now: datetime,
     *,
     kind: RunKind,
     db_profile: str,
     llm_profile: str | None,
     scope: Scope,
     review_strategy: str,
-    reserved_for: str | None,
+    reserved_for: str | None = None,
     schedule: str | None = None,
     trigger_reason: str = "by hand",
     timeout_seconds: float | None = None,
     priority: int = 0,
+    manner: Manner = UNASKED,
 ) -> Run:
-    """Queue a run that only `reserved_for` may execute (None: whoever comes first)."""
-    now = clock.now()
-    run = Run(
+    """Return a run that is not queued yet; one whose manner names another is a rerun of that."""
+    return Run(
         id=new_run_id(now),
         kind=kind,
         status=RunStatus.QUEUED,
-        trigger=RunTrigger.MANUAL,
+        trigger=RunTrigger.RERUN if manner.rerun_of else RunTrigger.MANUAL,
         trigger_reason=trigger_reason,
         db_profile=db_profile,
         llm_profile=llm_profile,
@@ -46,18 +48,28 @@ async def put(
         not_before=now,
         timeout_seconds=timeout_seconds,
         priority=priority,
+        manner=manner,
     )
+
+
+async def put(ledger: Ledger, clock: Clock, **values: Any) -> Run:
+    """Queue a run that only `reserved_for` may execute (None: whoever comes first).
+
+    The values are those of `made`.
+    """
+    now = clock.now()
+    run = made(now, **values)
 
     def work(tx: Tx) -> None:
         tx.runs.put(run)
         tx.events.add(
             "run_queued",
             at=now,
-            schedule=schedule,
+            schedule=run.schedule,
             run_id=run.id,
             trigger=run.trigger,
-            db_profile=db_profile,
-            kind=kind,
+            db_profile=run.db_profile,
+            kind=run.kind,
         )
 
     await ledger.write(work)
@@ -84,11 +96,18 @@ async def cancel(ledger: Ledger, clock: Clock, run_id: RunId) -> Run:
 
 
 async def unblock(ledger: Ledger, clock: Clock, run_id: RunId) -> Run:
-    """Let a blocked run go on. Raises: NotFoundError, TransitionError."""
+    """Let a blocked run go on. Raises: NotFoundError, TransitionError.
+
+    Its database is asked again at once: a person who mended the login does not wait for a
+    backoff that knows nothing of that.
+    """
     now = clock.now()
 
     def work(tx: Tx) -> Run:
         run = tx.runs.move(run_id, RunEvent.UNBLOCK, token=None, not_before=now)
+        source = tx.sources.get(run.db_profile)
+        if source.retry_at is not None:
+            tx.sources.put(replace(source, retry_at=None))
         return _told(tx, run, "run_unblocked", now)
 
     return await ledger.write(work)

@@ -10,9 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """One step of a run. `stage` is `scope`, `profile`, `draft` or `apply`.
+    """One step of a run.
 
-    `object` names a table; `done` of `total` count the stage's steps (tables, batches or
+    `stage` is `scope`, `profile`, `docs`, `code`, `draft`, `batch` (requests that wait) or
+    `apply`. `object` names a table; `done` of `total` count the stage's steps (tables, batches or
     rows); `recorded` says that the reply was there already and cost nothing. `error` is set
     where the step failed. `detail` is for people.
     """

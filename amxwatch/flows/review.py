@@ -10,9 +10,13 @@ from datetime import datetime
 from amxwatch.core import draft as drafts
 from amxwatch.core.comment import inspect
 from amxwatch.core.draft import Band, Draft, DraftEvent, DraftId, DraftStatus
-from amxwatch.core.errors import NotFoundError, TransitionError, UsageError
+from amxwatch.core.errors import UsageError
+from amxwatch.ports.answers import Answer
 from amxwatch.ports.clock import Clock
 from amxwatch.ports.ledger import DraftFilter, Ledger, Tx
+
+ANSWERED = frozenset({DraftStatus.ACCEPTED, DraftStatus.EDITED, DraftStatus.REJECTED})
+"""What an answer made, and can be taken back."""
 
 
 class Strategy(enum.StrEnum):
@@ -26,11 +30,12 @@ class Strategy(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """What a strategy did. `left` stay in the queue."""
+    """What a strategy did. `left` stay in the queue; `moved` are those that do not."""
 
     accepted: int = 0
     rejected: int = 0
     left: int = 0
+    moved: tuple[DraftId, ...] = ()
 
 
 async def queue(ledger: Ledger, *, profile: str | None, run_id: str | None) -> list[Draft]:
@@ -117,38 +122,62 @@ async def skip(ledger: Ledger, clock: Clock, draft_id: DraftId) -> None:
 async def by_strategy(
     ledger: Ledger, clock: Clock, strategy: Strategy, waiting: Sequence[Draft]
 ) -> Tally:
-    """Answer every waiting draft by a rule, each in its own transaction.
+    """Answer every waiting draft by a rule, all in one transaction.
 
     Bulk acceptance leaves drafts that are flagged (a person's comment stands there, or the
     words are suspect): those are answered one by one. `accept-all-high` takes only `high`.
+    What somebody else answered meanwhile stays as they said, and counts as left.
     """
-    accepted = rejected = left = 0
-    for draft in waiting:
-        event = _answer(strategy, draft)
-        try:
-            if event is DraftEvent.ACCEPT:
-                await accept(ledger, clock, draft.id)
-                accepted += 1
-            elif event is DraftEvent.REJECT:
-                await reject(ledger, clock, draft.id)
-                rejected += 1
-            else:
-                left += 1
-        except (TransitionError, NotFoundError):
-            left += 1  # someone else answered it meanwhile; their word stands
-    return Tally(accepted=accepted, rejected=rejected, left=left)
+    now = clock.now()
+    accepted = [_first(draft) for draft in waiting if _takes(strategy, draft)]
+    rejected = [
+        Answer(draft=draft, event=DraftEvent.REJECT)
+        for draft in waiting
+        if strategy is Strategy.REJECT_ALL
+    ]
+
+    def work(tx: Tx) -> tuple[tuple[DraftId, ...], tuple[DraftId, ...]]:
+        return (
+            tuple(tx.answers.give(accepted, _ACTIONS[DraftEvent.ACCEPT], now)),
+            tuple(tx.answers.give(rejected, _ACTIONS[DraftEvent.REJECT], now)),
+        )
+
+    taken, turned_down = await ledger.write(work)
+    return Tally(
+        accepted=len(taken),
+        rejected=len(turned_down),
+        left=len(waiting) - len(taken) - len(turned_down),
+        moved=taken + turned_down,
+    )
 
 
-def _answer(strategy: Strategy, draft: Draft) -> DraftEvent | None:
-    if strategy is Strategy.REJECT_ALL:
-        return DraftEvent.REJECT
-    if draft.flags or draft.status is DraftStatus.CONFLICT:
-        return None
-    if strategy is Strategy.ACCEPT_ALL:
-        return DraftEvent.ACCEPT
-    if strategy is Strategy.ACCEPT_ALL_HIGH and draft.band is Band.HIGH:
-        return DraftEvent.ACCEPT
-    return None
+def _first(draft: Draft) -> Answer:
+    return Answer(draft=draft, event=DraftEvent.ACCEPT, text=draft.alternatives[0], choice=1)
+
+
+def _takes(strategy: Strategy, draft: Draft) -> bool:
+    """Claim that bulk acceptance may take this draft."""
+    if draft.flags or draft.status is DraftStatus.CONFLICT or not draft.alternatives:
+        return False
+    return strategy is Strategy.ACCEPT_ALL or (
+        strategy is Strategy.ACCEPT_ALL_HIGH and draft.band is Band.HIGH
+    )
+
+
+async def take_back(ledger: Ledger, clock: Clock, moved: Sequence[DraftId]) -> list[Draft]:
+    """Put answered drafts back into the queue, all at once; returns those that wait again.
+
+    What was written meanwhile, or is being written, stays: `apply --undo` is for that.
+    """
+    now = clock.now()
+
+    def work(tx: Tx) -> list[Draft]:
+        found = tx.drafts.list(DraftFilter(ids=frozenset(moved), statuses=ANSWERED))
+        again = [Answer(draft=draft, event=DraftEvent.REOPEN) for draft in found]
+        tx.answers.give(again, _ACTIONS[DraftEvent.REOPEN], now)
+        return found
+
+    return await ledger.write(work)
 
 
 def is_automatic(draft: Draft) -> bool:
@@ -173,9 +202,9 @@ def _decide(
     text: str | None = None,
     choice: int | None = None,
 ) -> Draft:
-    moved = tx.drafts.move(found.id, event, text=text, choice=choice, reviewed_at=now, error=None)
-    _note(tx, moved, _ACTIONS[event], now)
-    return moved
+    answer = Answer(draft=found, event=event, text=text, choice=choice)
+    tx.answers.give([answer], _ACTIONS[event], now)
+    return tx.drafts.get(found.id)
 
 
 def _note(tx: Tx, draft: Draft, action: str, now: datetime) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 
 from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber
 from amxwatch.core.change import Change, Delta, Moved, Patch, explain
+from amxwatch.core.draft import Draft, DraftStatus
 from amxwatch.core.errors import CacheBrokenError, DeltaDamagedError, NotFoundError
 from amxwatch.core.life import Lives
 from amxwatch.ports.clock import Clock
-from amxwatch.ports.database import Database
-from amxwatch.ports.ledger import Ledger, SnapshotRecord, Tx
+from amxwatch.ports.database import Database, Sampler
+from amxwatch.ports.ledger import DraftFilter, Ledger, SnapshotRecord, SourceState, Tx
 from amxwatch.ports.partial import PartialReader
 from amxwatch.ports.snapshots import Snapshots
 
@@ -36,6 +38,8 @@ class Source:
     snapshots: Snapshots
     ledger: Ledger
     clock: Clock
+    replica: Database | None = None
+    """Where rows are looked at; None for the database itself."""
     ignore: tuple[str, ...] = ()
     refresh: timedelta = field(default=timedelta(minutes=15))
     looking: anyio.Lock = field(default_factory=anyio.Lock)
@@ -45,9 +49,21 @@ class Source:
     """Drafts that a task of this process is writing just now."""
     remember: Callable[[Catalog], None] | None = None
     """Tells a reader that keeps last good versions what was known before this process."""
+    words_of_files: Callable[[Catalog], dict[ObjectRef, str]] | None = None
+    """Says which objects a file of people's describes, and which file; it blocks."""
     _reminded: set[str] = field(default_factory=set)
     _read_as: dict[str, SnapshotNumber] = field(default_factory=dict)
     """The number under which the reader's last read was recorded; empty where it was not."""
+
+    @property
+    def databases(self) -> tuple[Database, ...]:
+        """What is to be closed."""
+        return (self.database,) if self.replica is None else (self.database, self.replica)
+
+    @property
+    def sampler(self) -> Sampler:
+        """What looks at rows: the read replica's, where there is one."""
+        return (self.replica or self.database).sampler
 
     async def read(self) -> Catalog:
         """Read the catalog from the source. Raises: DatabaseUnavailableError."""
@@ -78,9 +94,42 @@ class Source:
         """Note that the reader's last read is what snapshot `number` holds."""
         self._read_as[self.profile] = number
 
+    async def owned(self, catalog: Catalog | None = None) -> dict[ObjectRef, str]:
+        """Return the objects whose words a file decides, each with that file's name.
+
+        Raises: UsageError where such a file cannot be read.
+        """
+        if self.words_of_files is None:
+            return {}
+        return await anyio.to_thread.run_sync(self.words_of_files, catalog or await self.catalog())
+
     async def newest(self) -> SnapshotRecord | None:
         """Return the newest numbered snapshot, or None before the first look."""
-        return await self.ledger.read(lambda tx: tx.snapshots.latest(self.profile))
+        return await self.ledger.recall(("newest", self.profile), self.newest_in)
+
+    def questions(self) -> dict[Hashable, Callable[[Tx], object]]:
+        """Return what every look recalls of the ledger, so that it can be read in one."""
+        return {
+            ("source", self.profile): self.state_in,
+            ("newest", self.profile): self.newest_in,
+            ("writing", self.profile): self.writing_in,
+        }
+
+    def state_in(self, tx: Tx) -> SourceState:
+        """Return how looking at it goes."""
+        return tx.sources.get(self.profile)
+
+    def newest_in(self, tx: Tx) -> SnapshotRecord | None:
+        """Return the newest numbered snapshot, or None before the first look."""
+        return tx.snapshots.latest(self.profile)
+
+    def writing_in(self, tx: Tx) -> list[Draft]:
+        """Return the drafts that somebody is writing, or was writing when he died."""
+        return tx.drafts.list(self.writing)
+
+    @property
+    def writing(self) -> DraftFilter:
+        return DraftFilter(statuses=frozenset({DraftStatus.WRITING}), db_profile=self.profile)
 
     async def catch_up(self, fresh: type_of_numbered | None = None) -> SnapshotNumber | None:
         """Replay into the cache what only the ledger has; rebuild a broken cache.

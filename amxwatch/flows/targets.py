@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio.to_thread
@@ -12,7 +12,8 @@ from amxwatch.core.catalog import Catalog, ObjectRef, SnapshotNumber, Table
 from amxwatch.core.coverage import Author
 from amxwatch.core.draft import DraftStatus
 from amxwatch.core.errors import NotFoundError, ScopeError
-from amxwatch.core.run import Run, RunTrigger
+from amxwatch.core.manner import Only
+from amxwatch.core.run import Run, RunId, RunTrigger
 from amxwatch.core.scope import Scope
 from amxwatch.core.selection import (
     Carry,
@@ -26,6 +27,7 @@ from amxwatch.core.selection import (
 from amxwatch.flows.carrying import split
 from amxwatch.flows.described import commented, stale_of, words_of
 from amxwatch.flows.downstream import downstream
+from amxwatch.flows.locking import unlocked
 from amxwatch.flows.pending import pending
 from amxwatch.flows.source import Source
 from amxwatch.flows.tries import SETTLED, left_behind
@@ -118,7 +120,8 @@ async def choose(
 ) -> Targets:
     """Return what the run drafts between its watermark and `end`, whose catalog is given.
 
-    Raises: ScopeError where the scope names what does not exist.
+    What is locked is never among it. Raises: ScopeError where the scope names what does not
+    exist.
     """
     scope = Scope.parse(run.scope)
     if run.trigger is RunTrigger.CHANGE and run.from_snapshot is not None:
@@ -127,14 +130,28 @@ async def choose(
         missing = scope.missing(catalog)
         if missing:
             raise ScopeError(f"{source.profile}: {'; '.join(missing)}")
-        work = await _undescribed(source, catalog, scope)
-        objects = len(objects_in_scope(catalog, scope))
-    return await _without_known(source, catalog, work, objects, run)
+        covered = objects_in_scope(catalog, scope)
+        objects = len(covered)
+        if run.manner.rerun_of is not None:
+            again = await _drafted_before(source, run.manner.rerun_of, covered)
+            work = exactly(catalog, again, [])
+            return Targets(work=await unlocked(source, work), objects=objects)
+        work = await _undescribed(source, catalog, scope, run.manner.only)
+    return await _without_known(source, catalog, await unlocked(source, work), objects, run)
+
+
+async def _drafted_before(
+    source: Source, run_id: str, covered: Sequence[ObjectRef]
+) -> frozenset[ObjectRef]:
+    """Return what in scope a run drafted; all of it where that is nothing of it."""
+    which = DraftFilter(run_id=RunId(run_id))
+    drafted = {draft.ref for draft in await source.ledger.read(lambda tx: tx.drafts.list(which))}
+    return frozenset(covered) & drafted or frozenset(covered)
 
 
 async def workable(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
     """Return what a run over this scope would draft now; it need not all exist."""
-    work = await _undescribed(source, catalog, scope)
+    work = await unlocked(source, await _undescribed(source, catalog, scope))
     return (await _without_known(source, catalog, work, 0, None)).work
 
 
@@ -168,8 +185,10 @@ async def _changed(
     return exactly(catalog, refs, carried), len(found.changes) + len(more)
 
 
-async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[TableWork, ...]:
-    """Return what in scope has no description, or one of ours that went stale.
+async def _undescribed(
+    source: Source, catalog: Catalog, scope: Scope, only: Only | None = None
+) -> tuple[TableWork, ...]:
+    """Return what in scope has no description, or one of ours that went stale; or `only` these.
 
     Words that were accepted and wait to be written stand for the comment that they will be.
     """
@@ -187,7 +206,10 @@ async def _undescribed(source: Source, catalog: Catalog, scope: Scope) -> tuple[
         if ref in waiting or (ref in ours and ref not in words.waiting)
     ]
     stale = {each.ref for each in await stale_of(source, meant)}
-    return without_description(catalog, scope, comments.keys() | words.waiting.keys(), stale)
+    if only is Only.STALE:
+        return exactly(catalog, stale, [])
+    described = comments.keys() | words.waiting.keys()
+    return without_description(catalog, scope, described, set() if only else stale)
 
 
 def hashes_of(catalog: Catalog, refs: Iterable[ObjectRef]) -> dict[ObjectRef, str]:

@@ -91,7 +91,7 @@ async def look(source: Source, *, exact: bool = False, accept: bool = False) -> 
 
 async def _look(source: Source, *, exact: bool, accept: bool) -> Look:
     now = source.clock.now()
-    state = await source.ledger.read(lambda tx: tx.sources.get(source.profile))
+    state = await source.ledger.recall(("source", source.profile), source.state_in)
     if not exact and state.retry_at is not None and now < state.retry_at <= now + CAP:
         return Look(profile=source.profile, snapshot=await _number(source), error=state.error)
     try:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amxwatch.core.run import Outcome, RunKind
-from amxwatch.flows.analyze import analyze
-from amxwatch.flows.job import Drafting
 from amxwatch.flows.watch import look
 from amxwatch.ports.engine import RunContext
+
+if TYPE_CHECKING:
+    from amxwatch.flows.job import Drafting
 
 
 async def work(context: RunContext, drafting: Drafting) -> Outcome:
     """Execute the run that `context` holds; an engine calls this."""
     if context.run.kind is RunKind.CACHE_REFRESH:
         return await refresh(context, drafting)
+    from amxwatch.flows.analyze import analyze  # not loaded where nothing is ever drafted
+
     return await analyze(context, drafting)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Table
 from amxwatch.core.errors import DatabaseError
-from amxwatch.core.sample import Sample
+from amxwatch.core.sample import Sample, Tally, Wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,13 @@ class Sampler(Protocol):
         """Return up to `rows` rows spread over the table; with `full`, exact totals as well.
 
         Takes no lock that blocks a writer. Raises: DatabaseError.
+        """
+
+    async def tally(self, table: Table, wanted: Wanted) -> Tally:
+        """Return what such rows add up to, counted in the database where it can count.
+
+        The same rows each time while the table stands still, and no lock that blocks a writer.
+        Raises: DatabaseError.
         """
 
 

@@ -7,7 +7,7 @@ is written in one such function. The tables are small ports of at most six metho
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -20,11 +20,15 @@ from amxwatch.core.run import Run, RunEvent, RunId, RunStatus, Slots
 from amxwatch.core.schedule import ScheduleState
 from amxwatch.core.sight import Unseen
 from amxwatch.ports.alerts import Alerts, Outbox
+from amxwatch.ports.answers import Answers
+from amxwatch.ports.batches import BatchJobs
 from amxwatch.ports.history import History
 from amxwatch.ports.housekeeping import Housekeeping
 from amxwatch.ports.intake import GitRefs, Intake
+from amxwatch.ports.locks import Locks
 from amxwatch.ports.memory import Memory
 from amxwatch.ports.news import News
+from amxwatch.ports.profiles import Profiles
 from amxwatch.ports.sessions import Sessions
 from amxwatch.ports.steps import Steps
 
@@ -238,13 +242,19 @@ class Drafts(Protocol):
     """Everything that was ever proposed."""
 
     def put(
-        self, profile: str, run_id: RunId, drafts: Sequence[NewDraft], at: datetime
+        self,
+        profile: str,
+        run_id: RunId,
+        drafts: Sequence[NewDraft],
+        at: datetime,
+        *,
+        again: bool = False,
     ) -> list[Draft]:
         """Put drafts in the review queue; an open draft of the same object is superseded.
 
         Open is pending or in conflict; an event `draft_superseded` is written for each.
         A draft whose `input_hash` is that of a pending or rejected draft of the same object is
-        not put again (and is absent from the result).
+        not put again (and is absent from the result), unless `again` says so.
         """
 
     def move(self, draft_id: DraftId, event: DraftEvent, **values: Any) -> Draft:
@@ -279,6 +289,11 @@ class Events(Protocol):
         **detail: object,
     ) -> None:
         """Append one line. `action` must be in `core.event.ACTIONS`."""
+
+    def add_each(
+        self, action: str, schedules: Iterable[str], *, at: datetime, **detail: object
+    ) -> None:
+        """Append one line about each of these schedules, which may be very many."""
 
     def after(self, event_id: int, *, limit: int = 1000) -> list[Event]:
         """Return events with a greater id, oldest first."""
@@ -323,6 +338,8 @@ class Tx(Protocol):
     @property
     def steps(self) -> Steps: ...
     @property
+    def batches(self) -> BatchJobs: ...
+    @property
     def schedules(self) -> Schedules: ...
     @property
     def snapshots(self) -> Snapshots: ...
@@ -332,6 +349,10 @@ class Tx(Protocol):
     def objects(self) -> Objects: ...
     @property
     def drafts(self) -> Drafts: ...
+    @property
+    def answers(self) -> Answers: ...
+    @property
+    def locks(self) -> Locks: ...
     @property
     def events(self) -> Events: ...
     @property
@@ -350,6 +371,8 @@ class Tx(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def memory(self) -> Memory: ...
+    @property
+    def profiles(self) -> Profiles: ...
     @property
     def news(self) -> News: ...
     @property
@@ -370,5 +393,16 @@ class Ledger(Protocol):
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         """Run `work`, which only reads, on one consistent view."""
+
+    async def recall(self, key: Hashable, work: Callable[[Tx], T]) -> T:
+        """Do the same, or return what `work` found before where nothing was written since.
+
+        `key` stands for all that `work` draws on besides the ledger; nobody changes what it
+        returned. What is in `events` and `installation` is not to be asked for: a heartbeat
+        does not count as written. Costs next to nothing while nobody writes.
+        """
+
+    async def foresee(self, questions: Mapping[Hashable, Callable[[Tx], object]]) -> None:
+        """Read the answers of recalls to come in one look, as far as they are not known."""
 
     async def aclose(self) -> None: ...

@@ -11,12 +11,14 @@ from typing import Protocol
 class Untold:
     """Runs that were recovered and schedules that missed a firing since a person was last told.
 
-    `upto` is the id of the newest event among them, to be marked as told.
+    `upto` is the id of the newest event among them, to be marked as told. `held` says that some
+    run is in a worker's hands; whether that worker is alive is for the engine to find out.
     """
 
     recovered: Sequence[str]
     missed: Sequence[str]
     upto: int
+    held: bool
 
 
 class News(Protocol):

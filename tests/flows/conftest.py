@@ -69,6 +69,9 @@ class ScriptedProvider:
         self.requests: list[CompletionRequest] = []
         self.script: Callable[[CompletionRequest], Completion] = self.sensible
 
+    def cost_of(self, *, input_tokens: int, output_tokens: int) -> Decimal:
+        return Decimal(input_tokens + output_tokens) / 10_000
+
     async def complete(self, request: CompletionRequest) -> Completion:
         self.requests.append(request)
         return self.script(request)
@@ -94,6 +97,7 @@ class ScriptedProvider:
             input_tokens=100,
             output_tokens=50,
             cost_usd=Decimal("0.01"),
+            logprob=-0.05,
         )
 
     @property
@@ -189,7 +193,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     settings = Settings.model_validate(
         {
             "db_profiles": {"shop": {"url": "postgresql://nowhere/shop"}},
-            "llm_profiles": {"model": {"provider": "openai", "model": "scripted"}},
+            "llm_profiles": {
+                "model": {
+                    "provider": "openai",
+                    "model": "scripted",
+                    "confidence_signal": "logprobs",
+                }
+            },
         }
     )
     source = Source(

@@ -8,14 +8,15 @@ from functools import partial
 import anyio
 import pytest
 
-from amxwatch.core.catalog import ObjectType
+from amxwatch.core.catalog import ObjectRef, ObjectType
 from amxwatch.core.draft import DraftEvent, DraftStatus
 from amxwatch.core.errors import DatabaseError, DatabaseUnavailableError
 from amxwatch.core.run import RunId
 from amxwatch.flows import apply, review
 from amxwatch.flows.interrupted import settle_interrupted
-from amxwatch.flows.plan import Verdict, make_plan
+from amxwatch.flows.plan import Planned, Verdict, Wanted, make_plan, template
 from amxwatch.flows.undo import undo
+from amxwatch.ports.database import CommentTarget
 from tests.flows.conftest import World, catalog, column, table
 from tests.flows.test_analyze import by_hand
 
@@ -155,3 +156,85 @@ async def test_what_the_database_cannot_hold_is_skipped_with_its_statement(
     assert done.written == 1
     [left] = [row for row in rows if row.verdict is Verdict.UNSUPPORTED]
     assert left.reason == "Memory cannot hold a column comment"
+
+
+async def test_force_overwrites_a_conflict_and_undo_brings_it_back(world: World) -> None:
+    run_id = await accepted(world)
+    theirs = catalog(table("orders", column("order_id", comment="Mine.")))
+    world.database.catalog = theirs
+    rows = await make_plan(world.source, Wanted(force=True))
+    assert [row.verdict for row in rows] == [Verdict.WRITE] * 2
+    done = await apply.execute(world.source, rows, owner="test")
+    assert (done.written, done.conflicts) == (2, ())
+    assert world.database.catalog.tables[0].columns[0].comment == "What order_id means."
+    await undo(world.source, RunId(run_id))
+    assert world.database.catalog.tables[0].columns[0].comment == "Mine."
+
+
+async def test_force_still_sees_what_is_changed_after_the_plan(world: World) -> None:
+    await accepted(world)
+    rows = await make_plan(world.source, Wanted(force=True))
+    world.database.catalog = catalog(table("orders", column("order_id", comment="Just now.")))
+    done = await apply.execute(world.source, rows, owner="test")
+    assert (done.written, len(done.conflicts)) == (1, 1)
+    assert world.database.catalog.tables[0].columns[0].comment == "Just now."
+
+
+async def test_restore_pushes_what_was_accepted_long_ago_and_is_gone_since(world: World) -> None:
+    await accepted(world)
+    await apply.execute(world.source, await make_plan(world.source), owner="test")
+    assert await make_plan(world.source, Wanted(restore=True)) == (), "only rows that differ"
+    asked = len(world.provider.requests)
+    world.database.catalog = ORDERS  # made anew, without its comments
+    assert await make_plan(world.source) == ()
+    rows = await make_plan(world.source, Wanted(restore=True))
+    assert [row.verdict for row in rows] == [Verdict.WRITE] * 2
+    done = await apply.execute(world.source, rows, owner="test")
+    assert (done.written, len(world.provider.requests)) == (2, asked)
+    assert world.database.catalog.tables[0].comment == "What #table means."
+    theirs = replace(world.database.catalog.tables[0], comment="A person's.")
+    world.database.catalog = catalog(theirs)
+    [row] = await make_plan(world.source, Wanted(restore=True))
+    assert row.verdict is Verdict.KEPT
+    done = await apply.execute(world.source, [row], owner="test")
+    assert (done.written, len(done.skipped)) == (0, 1)
+    assert world.database.catalog.tables[0].comment == "A person's."
+
+
+async def test_a_kill_while_a_text_is_restored_loses_nothing(world: World) -> None:
+    await accepted(world)
+    await apply.execute(world.source, await make_plan(world.source), owner="test")
+    world.database.catalog = ORDERS
+    [draft, _] = await world.drafts(statuses=frozenset({DraftStatus.WRITTEN}))
+    await world.ledger.write(lambda tx: tx.drafts.move(draft.id, DraftEvent.RESTORE, owner="dead"))
+    assert await settle_interrupted(world.source, lambda owner: owner == "dead", owner="me") == 1
+    rows = await make_plan(world.source, Wanted(restore=True))
+    assert len(rows) == 2
+    assert (await apply.execute(world.source, rows, owner="me")).written == 2
+
+
+async def test_a_template_holds_a_slot_in_the_place_of_the_text(world: World) -> None:
+    await accepted(world)
+    rows = await make_plan(world.source)
+    shown = [template(world.source, row) for row in rows]
+    assert all(text and ":cmt" in text and "means" not in text for text in shown)
+
+
+def test_a_table_is_never_cut_unless_it_is_huge() -> None:
+    sizes = {"a": 10, "b": 10, "c": 10, "d": 300, "e": 1}
+    rows = [
+        Planned(
+            draft=None,  # type: ignore[arg-type]  # not looked at
+            target=CommentTarget(
+                ref=ObjectRef(schema="s", table=name, column=f"c{number}"), type=ObjectType.COLUMN
+            ),
+            verdict=Verdict.WRITE,
+            text="x",
+        )
+        for name, size in sizes.items()
+        for number in range(size)
+    ]
+    cut = [[row.target.ref.table for row in chunk] for chunk in apply.chunks(rows)]
+    assert [sorted(set(chunk)) for chunk in cut] == [["a", "b"], ["c"], ["d"], ["d"], ["e"]]
+    assert sum(map(len, cut)) == len(rows)
+    assert max(map(len, cut)) == apply.MOST

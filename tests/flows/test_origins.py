@@ -45,6 +45,9 @@ async def answer(world: World, status: DraftStatus) -> None:
 
 
 async def test_the_prompt_says_where_a_column_comes_from_and_who_reads_it(world: World) -> None:
+    # Else a column that is handed through takes the words along, and nobody is asked.
+    profile = world.settings.db_profiles["shop"].model_copy(update={"inherit_descriptions": False})
+    world.settings = world.settings.model_copy(update={"db_profiles": {"shop": profile}})
     world.database.catalog = catalog(ORDERS)
     await asked(world)
     await answer(world, DraftStatus.ACCEPTED)

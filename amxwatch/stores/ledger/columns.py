@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, Integer, Text, TypeDecorator
 
+from amxwatch.core.manner import Manner
+
 E = TypeVar("E", bound=enum.StrEnum)
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -69,6 +71,19 @@ class Document(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
+
+
+class MannerText(TypeDecorator[Manner]):
+    """How a run drafts, as JSON of what is set."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Manner | None, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value.document(), separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Manner | None:
+        return None if value is None else Manner.restore(json.loads(value))
 
 
 class Choice(TypeDecorator[E]):

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from amxwatch.core.errors import StoreBusyError, StoreError, StoreFullError
+from amxwatch.stores.ledger.damaged import damaged
 
 READERS = 4
 """Connections beside the writer's."""
@@ -79,7 +80,7 @@ def check_file(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(len(_MAGIC))
     if start not in {b"", _MAGIC}:
-        raise _damaged(path)
+        raise damaged(path)
 
 
 _MAGIC = b"SQLite format 3\0"
@@ -97,6 +98,60 @@ def transaction(engine: Engine, path: Path, *, writes: bool) -> Iterator[Connect
         connection.begin(),
     ):
         yield connection
+
+
+class Writer:
+    """The one connection of a process that writes. For one thread at a time.
+
+    It stays open, for what SQLite tells of others only to a connection that was there before.
+    """
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+        self._connection: Connection | None = None
+
+    def open(self) -> Connection:
+        """Connect, where that has not been done. Raises: StoreBusyError, StoreError."""
+        if self._connection is None:
+            with translated(self._path):
+                self._connection = self._engine.connect().execution_options(**{_WRITES: True})
+        return self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield the connection in a transaction that excludes all other writers, as above."""
+        connection = self.open()
+        try:
+            with translated(self._path), connection.begin():
+                yield connection
+        except StoreBusyError:
+            raise
+        except StoreError:  # what is wrong with the disk may be wrong with the connection
+            self.close()
+            raise
+
+    def others(self) -> int | None:
+        """Return a number that moves whenever any other connection, of any process, commits.
+
+        Our own commits do not move it. None where it cannot be told just now. A look at shared
+        memory: it waits for no lock and no disk. See: PRAGMA data_version.
+        """
+        if self._connection is None:
+            return None
+        raw = self._connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        try:
+            return int(raw.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:  # another process sets the log up, or the disk is in trouble
+            return None
+
+    def close(self) -> None:
+        """Disconnect; the next transaction connects anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.close()
 
 
 @contextmanager
@@ -119,7 +174,7 @@ def _ours(error: Any, path: Path) -> StoreError:
             f"the state database {path} is in use by another process; try again in a moment"
         )
     if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return _damaged(path)
+        return damaged(path)
     says = " ".join(str(error).split())
     if kind == sqlite3.SQLITE_FULL or _is_out_of_room(code, path):
         return StoreFullError(
@@ -151,10 +206,3 @@ _REMEDIES = {
     sqlite3.SQLITE_CANTOPEN: "give this user the right to write the file and its folder",
     sqlite3.SQLITE_IOERR: "check the disk",
 }
-
-
-def _damaged(path: Path) -> StoreError:
-    return StoreError(
-        f"the state database {path} is damaged or is no database; put a backup in its place, or"
-        f" move it and its -wal and -shm files away to start anew"
-    )

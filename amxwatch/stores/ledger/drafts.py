@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
@@ -28,6 +28,8 @@ from amxwatch.stores.ledger.rows import values_of
 from amxwatch.stores.ledger.tables import draft as table
 from amxwatch.stores.ledger.tables import object_name
 
+T = TypeVar("T")
+
 _SETTLED = (DraftStatus.ACCEPTED, DraftStatus.EDITED, DraftStatus.WRITING, DraftStatus.WRITTEN)
 
 _MANY = 10_000
@@ -43,51 +45,64 @@ class SqlDrafts:
         self._events = events
 
     def put(
-        self, profile: str, run_id: RunId, drafts: Sequence[NewDraft], at: datetime
+        self,
+        profile: str,
+        run_id: RunId,
+        drafts: Sequence[NewDraft],
+        at: datetime,
+        *,
+        again: bool = False,
     ) -> builtins.list[Draft]:
         ids = self._objects.resolve(profile, [draft.ref for draft in drafts])
-        made = []
-        for draft in drafts:
-            object_id = ids[draft.ref]
-            if not self._is_known(object_id, draft.input_hash):
-                self._supersede(object_id, at)
-                made.append(self._add(object_id, run_id, draft, at))
-        return made
+        made: builtins.list[Draft] = []
+        left = [(ids[draft.ref], draft) for draft in drafts]
+        while left:  # one draft of each object at a time, as a later one supersedes it
+            first: dict[ObjectId, NewDraft] = {}
+            for object_id, draft in left:
+                first.setdefault(object_id, draft)
+            made += self._put(run_id, first, at, again)
+            left = [(i, draft) for i, draft in left if first[i] is not draft]
+        order = {draft.ref: place for place, draft in enumerate(drafts)}
+        return sorted(made, key=lambda draft: order[draft.ref])
 
-    def _is_known(self, object_id: ObjectId, input_hash: str) -> bool:
-        query = select(table.c.id).where(
-            table.c.object_id == object_id,
-            table.c.input_hash == input_hash,
-            table.c.status.in_((DraftStatus.PENDING, DraftStatus.REJECTED)),
-        )
-        return self._connection.execute(query.limit(1)).first() is not None
+    def _put(
+        self, run_id: RunId, drafts: Mapping[ObjectId, NewDraft], at: datetime, again: bool
+    ) -> builtins.list[Draft]:
+        known = set() if again else self._known(drafts)
+        new = {i: draft for i, draft in drafts.items() if (i, draft.input_hash) not in known}
+        if not new:
+            return []
+        self._supersede(new, at)
+        rows = [_row(object_id, run_id, draft, at) for object_id, draft in new.items()]
+        added = self._connection.execute(insert(table).returning(table.c.id), rows)
+        return self.list(DraftFilter(ids=frozenset(added.scalars())))
 
-    def _supersede(self, object_id: ObjectId, at: datetime) -> None:
-        query = select(table.c.id).where(
-            table.c.object_id == object_id, table.c.status.in_(sorted(REVIEWABLE))
-        )
-        for draft_id in self._connection.execute(query).scalars().all():
-            old = self.move(draft_id, DraftEvent.SUPERSEDE)
-            self._events.add(
-                "draft_superseded",
-                at=at,
-                run_id=old.run_id,
-                db_profile=old.db_profile,
-                draft_id=old.id,
-                object=str(old.ref),
+    def _known(self, drafts: Mapping[ObjectId, NewDraft]) -> set[tuple[ObjectId, str]]:
+        """Return which inputs have a draft that waits, or that was turned down."""
+        known: set[tuple[ObjectId, str]] = set()
+        for some in batched(drafts):
+            query = select(table.c.object_id, table.c.input_hash).where(
+                table.c.object_id.in_(some),
+                table.c.status.in_((DraftStatus.PENDING, DraftStatus.REJECTED)),
             )
+            known.update((row[0], row[1]) for row in self._connection.execute(query))
+        return known
 
-    def _add(self, object_id: ObjectId, run_id: RunId, draft: NewDraft, at: datetime) -> Draft:
-        values = values_of(draft)
-        del values["ref"]  # the object's row holds the name
-        values |= {
-            "object_id": object_id,
-            "run_id": run_id,
-            "status": DraftStatus.PENDING,
-            "created_at": at,
-        }
-        added = self._connection.execute(insert(table).returning(table.c.id), values)
-        return self.get(added.scalar_one())
+    def _supersede(self, objects: Iterable[ObjectId], at: datetime) -> None:
+        for some in batched(objects):
+            query = select(table.c.id).where(
+                table.c.object_id.in_(some), table.c.status.in_(sorted(REVIEWABLE))
+            )
+            for draft_id in self._connection.execute(query).scalars().all():
+                old = self.move(draft_id, DraftEvent.SUPERSEDE)
+                self._events.add(
+                    "draft_superseded",
+                    at=at,
+                    run_id=old.run_id,
+                    db_profile=old.db_profile,
+                    draft_id=old.id,
+                    object=str(old.ref),
+                )
 
     def move(self, draft_id: DraftId, event: DraftEvent, **values: Any) -> Draft:
         status = after(self.get(draft_id).status, event)
@@ -136,6 +151,23 @@ class SqlDrafts:
     def count(self, statuses: frozenset[DraftStatus]) -> int:
         query = select(func.count()).where(table.c.status.in_(sorted(statuses)))
         return int(self._connection.execute(query).scalar_one())
+
+
+def batched(values: Iterable[T]) -> Iterator[builtins.list[T]]:
+    """Yield the values in portions that one statement can hold."""
+    every = builtins.list(values)
+    return (every[start : start + _MANY] for start in range(0, len(every), _MANY))
+
+
+def _row(object_id: ObjectId, run_id: RunId, draft: NewDraft, at: datetime) -> dict[str, Any]:
+    values = values_of(draft)
+    del values["ref"]  # the object's row holds the name
+    return values | {
+        "object_id": object_id,
+        "run_id": run_id,
+        "status": DraftStatus.PENDING,
+        "created_at": at,
+    }
 
 
 def _drafts() -> Select[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from amxwatch.core.event import ACTIONS, Event
 from amxwatch.stores.ledger.tables import event as table
+
+_PUT = insert(table)
 
 
 class SqlEvents:
@@ -38,7 +41,17 @@ class SqlEvents:
             "db_profile": db_profile,
             "detail": detail,
         }
-        self._connection.execute(insert(table), values)
+        self._connection.execute(_PUT, values)
+
+    def add_each(
+        self, action: str, schedules: Iterable[str], *, at: datetime, **detail: object
+    ) -> None:
+        if action not in ACTIONS:
+            raise ValueError(f"{action!r} is no action of core.event.ACTIONS")
+        values = {"at": at, "action": action, "detail": detail}
+        rows = [{**values, "schedule": name} for name in schedules]
+        if rows:
+            self._connection.execute(_PUT, rows)
 
     def after(self, event_id: int, *, limit: int = 1000) -> list[Event]:
         query = select(table).where(table.c.id > event_id).order_by(table.c.id).limit(limit)

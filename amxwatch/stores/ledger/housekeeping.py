@@ -11,6 +11,7 @@ from amxwatch.core.run import OPEN
 from amxwatch.ports.housekeeping import Room
 from amxwatch.stores.ledger.alert_tables import alert, delivery
 from amxwatch.stores.ledger.tables import (
+    batch,
     draft,
     event,
     flight,
@@ -85,7 +86,7 @@ class SqlHousekeeping:
             .limit(limit - forgotten)
         )
         runs = list(self._connection.execute(old).scalars())
-        for table in (step, flight, request):
+        for table in (step, flight, request, batch):
             self._drop(table, "run_id", runs)
         forgotten += self._drop(run, "id", runs)
         return forgotten + self._alerts(before, limit - forgotten)

@@ -16,6 +16,7 @@ from amxwatch.stores.ledger.tables import UNTRIAGED, git_ref
 from amxwatch.stores.ledger.tables import intake as table
 
 _IS_OPEN = table.c.state.in_(sorted(OPEN))
+_COUNT = select(table.c.state, func.count()).where(_IS_OPEN).group_by(table.c.state)
 _IN_ORDER = (table.c.priority, table.c.added_at, table.c.id)
 
 
@@ -98,8 +99,7 @@ class SqlIntake:
         return self._all(query)
 
     def count(self) -> dict[IntakeState, int]:
-        query = select(table.c.state, func.count()).where(_IS_OPEN).group_by(table.c.state)
-        return {row[0]: row[1] for row in self._connection.execute(query)}
+        return {row[0]: row[1] for row in self._connection.execute(_COUNT)}
 
     def _all(self, query: Select[Any]) -> builtins.list[IntakeItem]:
         return [_item(row) for row in self._connection.execute(query).mappings()]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, or_, select
 
+from amxwatch.core.run import RunStatus
 from amxwatch.ports.news import Untold
 from amxwatch.stores.ledger.rows import upsert
-from amxwatch.stores.ledger.tables import event, installation
+from amxwatch.stores.ledger.tables import event, installation, run
 from amxwatch.stores.ledger.tables import schedule as schedules
 
 TOLD = "told_events"
@@ -19,6 +20,14 @@ _NEW = (
     )
     .order_by(event.c.id)
 )
+_HELD = (
+    select(run.c.id)
+    .where(
+        run.c.status.in_([RunStatus.QUEUED, RunStatus.RUNNING]),
+        or_(run.c.owner.is_not(None), run.c.reserved_for.is_not(None)),
+    )
+    .limit(1)
+)
 _TOLD = select(installation.c.value).where(installation.c.key == TOLD)
 
 
@@ -30,12 +39,13 @@ class SqlNews:
 
     def untold(self) -> Untold:
         rows = self._connection.execute(_NEW, {"told": self._told()}).all()
-        runs = [row.run_id for row in rows if row.action == "run_recovered"]
+        recovered = [row.run_id for row in rows if row.action == "run_recovered"]
         names = {row.schedule for row in rows if row.action == "schedule_missed"}
         return Untold(
-            recovered=list(dict.fromkeys(runs)),
+            recovered=list(dict.fromkeys(recovered)),
             missed=self._still_missed(names),
             upto=max((row.id for row in rows), default=0),
+            held=self._connection.execute(_HELD).first() is not None,
         )
 
     def mark(self, upto: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -11,17 +12,29 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     RowMapping,
+    Select,
     and_,
     bindparam,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
 )
 
 from amxwatch.core.errors import FencedError, NotFoundError, TransitionError
-from amxwatch.core.run import OPEN, Run, RunEvent, RunId, RunStatus, RunTrigger, Slots, after
+from amxwatch.core.run import (
+    OPEN,
+    TRANSITIONS,
+    Run,
+    RunEvent,
+    RunId,
+    RunStatus,
+    RunTrigger,
+    Slots,
+    after,
+)
 from amxwatch.ports.ledger import RunFilter
 from amxwatch.stores.ledger.rows import values_of
 from amxwatch.stores.ledger.tables import run as table
@@ -33,18 +46,23 @@ LONGEST_WAIT = timedelta(days=3)
 """Nothing is put off for longer: not by a pause between tries, nor by a spent day."""
 
 # The statements of the busy paths are built once: building costs as much as running them.
+_PUT = insert(table)
 _GET = select(table).where(table.c.id == bindparam("run_id"))
 _SET = update(table).where(table.c.id == bindparam("run_id"))
 _BUSY = select(table.c.db_profile, table.c.schedule).where(table.c.status == RunStatus.RUNNING)
-_SAME_KEY = select(table.c.id).where(table.c.unique_key == bindparam("key"))
-_OPEN_CHANGE = select(table.c.id).where(
-    and_(
-        table.c.schedule == bindparam("name"),
-        table.c.trigger.in_(_BY_CHANGE),
-        table.c.status.in_(sorted(OPEN)),
+_SAME_KEY = select(table.c.id).where(table.c.unique_key == bindparam("key")).limit(1)
+_OPEN_CHANGE = (
+    select(table.c.id)
+    .where(
+        and_(
+            table.c.schedule == bindparam("name"),
+            table.c.trigger.in_(_BY_CHANGE),
+            table.c.status.in_(sorted(OPEN)),
+        )
     )
+    .limit(1)
 )
-_NEXT = (
+_DUE = (
     select(table.c.id)
     .where(
         table.c.status == RunStatus.QUEUED,
@@ -55,16 +73,19 @@ _NEXT = (
             table.c.not_before > bindparam("too_far"),
         ),
         or_(table.c.reserved_for.is_(None), table.c.reserved_for == bindparam("owner")),
-        table.c.db_profile.not_in(bindparam("full_profiles", expanding=True)),
-        or_(
-            table.c.schedule.is_(None),
-            table.c.schedule.not_in(bindparam("full_schedules", expanding=True)),
-        ),
     )
     .order_by(table.c.priority.desc(), table.c.queued_at, table.c.id)
     .limit(1)
 )
-_THIS = _NEXT.where(table.c.id == bindparam("only"))
+_HELD = (
+    update(table)
+    .where(
+        table.c.id == bindparam("run_id"),
+        table.c.token == bindparam("held_token"),
+        table.c.status == RunStatus.RUNNING,
+    )
+    .returning(table)
+)
 _TAKE = _SET.values(
     status=after(RunStatus.QUEUED, RunEvent.CLAIM),
     token=table.c.token + 1,
@@ -75,7 +96,21 @@ _TAKE = _SET.values(
     error=None,
     failure_category=None,
     recovery_action=None,
-)
+).returning(table)
+
+
+@functools.cache
+def _next(asked: frozenset[str]) -> Select[Any]:
+    """Return what finds the first due run, leaving out what has no slot; `only` names one run."""
+    query = _DUE
+    if "full_profiles" in asked:
+        query = query.where(table.c.db_profile.not_in(bindparam("full_profiles", expanding=True)))
+    if "full_schedules" in asked:
+        is_full = table.c.schedule.in_(bindparam("full_schedules", expanding=True))
+        query = query.where(or_(table.c.schedule.is_(None), not_(is_full)))
+    if "only" in asked:
+        query = query.where(table.c.id == bindparam("only"))
+    return query
 
 
 class SqlRuns:
@@ -87,7 +122,7 @@ class SqlRuns:
     def put(self, run: Run) -> bool:
         if self._is_taken(run):
             return False
-        self._connection.execute(insert(table), values_of(run))
+        self._connection.execute(_PUT, values_of(run))
         return True
 
     def _is_taken(self, run: Run) -> bool:
@@ -102,7 +137,7 @@ class SqlRuns:
         return self._exists(_OPEN_CHANGE, name=run.schedule)
 
     def _exists(self, query: Any, **values: str) -> bool:
-        return self._connection.execute(query.limit(1), values).first() is not None
+        return self._connection.execute(query, values).first() is not None
 
     def claim(
         self, *, now: datetime, owner: str, lease: timedelta, slots: Slots, only: RunId | None
@@ -110,29 +145,27 @@ class SqlRuns:
         busy = self._connection.execute(_BUSY).all()
         if len(busy) >= slots.total:
             return None
-        wanted = {
-            "now": now,
-            "ahead": now + TOLERANCE,
-            "too_far": now + LONGEST_WAIT,
-            "owner": owner,
+        moments = {"now": now, "ahead": now + TOLERANCE, "too_far": now + LONGEST_WAIT}
+        asked: dict[str, Any] = {
             "full_profiles": _full([row[0] for row in busy], slots.profiles, slots.each_profile),
             "full_schedules": _full([row[1] for row in busy], slots.schedules, slots.each_schedule),
+            "only": only,
         }
-        if only is None:
-            run_id = self._connection.execute(_NEXT, wanted).scalar()
-        else:
-            run_id = self._connection.execute(_THIS, {**wanted, "only": only}).scalar()
+        asked = {name: value for name, value in asked.items() if value}
+        query = _next(frozenset(asked))
+        run_id = self._connection.execute(query, {**moments, "owner": owner, **asked}).scalar()
         if run_id is None:
             return None
         taken = {"run_id": run_id, "now": now, "worker": owner, "until": now + lease}
-        self._connection.execute(_TAKE, taken)
-        return self.get(run_id)
+        return _run(self._connection.execute(_TAKE, taken).mappings().one())
 
     def update(self, run_id: RunId, token: int, **values: Any) -> None:
         self.held(run_id, token)
         self._connection.execute(_SET, {"run_id": run_id, **values})
 
     def move(self, run_id: RunId, event: RunEvent, *, token: int | None, **values: Any) -> Run:
+        if token is not None and (RunStatus.RUNNING, event) in TRANSITIONS:
+            return self._move_held(run_id, event, token, values)
         run = self.get(run_id) if token is None else self.held(run_id, token)
         if event is RunEvent.CLAIM:
             raise TransitionError(f"run {run_id} is claimed by `claim`, which gives it a token")
@@ -142,6 +175,13 @@ class SqlRuns:
         moved = {"status": status, "owner": None, "lease_until": None}
         self._connection.execute(_SET, {"run_id": run_id, **moved, **values})
         return self.get(run_id)
+
+    def _move_held(self, run_id: RunId, event: RunEvent, token: int, values: dict[str, Any]) -> Run:
+        """Move a run that we hold: one that is running, which no other run was put beside."""
+        moved = {"status": after(RunStatus.RUNNING, event), "owner": None, "lease_until": None}
+        wanted = {"run_id": run_id, "held_token": token, **moved, **values}
+        row = self._connection.execute(_HELD, wanted).mappings().first()
+        return self.held(run_id, token) if row is None else _run(row)
 
     def get(self, run_id: RunId) -> Run:
         row = self._connection.execute(_GET, {"run_id": run_id}).mappings().first()
@@ -159,17 +199,30 @@ class SqlRuns:
         return run
 
     def list(self, which: RunFilter) -> builtins.list[Run]:
-        query = select(table).order_by(table.c.queued_at.desc(), table.c.id.desc())
+        asked = {name for name in _ASKED if getattr(which, name) is not None}
+        wanted: dict[str, Any] = {f"wanted_{name}": getattr(which, name) for name in asked}
         if which.statuses is not None:
-            query = query.where(table.c.status.in_(sorted(which.statuses)))
-        if which.owned:
-            query = query.where(or_(table.c.owner.is_not(None), table.c.reserved_for.is_not(None)))
-        if which.schedule is not None:
-            query = query.where(table.c.schedule == which.schedule)
-        if which.db_profile is not None:
-            query = query.where(table.c.db_profile == which.db_profile)
-        rows = self._connection.execute(query.limit(which.limit)).mappings()
+            wanted["wanted_statuses"] = sorted(which.statuses)
+        query = _listing(frozenset(asked), which.owned)
+        rows = self._connection.execute(query, {**wanted, "most": which.limit}).mappings()
         return [_run(row) for row in rows]
+
+
+_ASKED = ("statuses", "schedule", "db_profile")
+
+
+@functools.cache
+def _listing(asked: frozenset[str], owned: bool) -> Select[Any]:
+    query = select(table).order_by(table.c.queued_at.desc(), table.c.id.desc())
+    if "statuses" in asked:
+        query = query.where(table.c.status.in_(bindparam("wanted_statuses", expanding=True)))
+    if owned:
+        query = query.where(or_(table.c.owner.is_not(None), table.c.reserved_for.is_not(None)))
+    if "schedule" in asked:
+        query = query.where(table.c.schedule == bindparam("wanted_schedule"))
+    if "db_profile" in asked:
+        query = query.where(table.c.db_profile == bindparam("wanted_db_profile"))
+    return query.limit(bindparam("most"))
 
 
 def _full(busy: Iterable[str | None], limits: dict[str, int], each: int) -> builtins.list[str]:

@@ -32,6 +32,12 @@ _SOME = select(*_FIELDS).where(table.c.name.in_(bindparam("wanted", expanding=Tr
 _KNOWN = select(table.c.name).where(table.c.name.in_(bindparam("wanted", expanding=True)))
 _MOVED = select(table.c.name).where(table.c.seq > bindparam("seen")).order_by(table.c.seq)
 _SET = update(table).where(table.c.name == bindparam("wanted"))
+_PUT = insert(table)
+_COUNT = (
+    update(installation)
+    .where(installation.c.key == _SEQ)
+    .values({installation.c.value: bindparam("number")})
+)
 _LAST = select(installation.c.value).where(installation.c.key == _SEQ)
 
 
@@ -64,7 +70,7 @@ class SqlSchedules:
             if old:
                 self._connection.execute(_SET, [_values(s, seq) | {"wanted": s.name} for s in old])
             if new:
-                self._connection.execute(insert(table), [_values(state, seq) for state in new])
+                self._connection.execute(_PUT, [_values(state, seq) for state in new])
 
     def drop(self, name: str) -> None:
         self._connection.execute(delete(table).where(table.c.name == name))
@@ -85,7 +91,10 @@ class SqlSchedules:
     def _next(self) -> int:
         """Return the next number of change. Writers exclude each other, so it is ours alone."""
         number = self._last() + 1
-        upsert(self._connection, installation, {"key": _SEQ, "value": str(number)})
+        if number == 1:
+            upsert(self._connection, installation, {"key": _SEQ, "value": "1"})
+        else:
+            self._connection.execute(_COUNT, {"number": str(number)})
         return number
 
 

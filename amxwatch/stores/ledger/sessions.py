@@ -20,6 +20,11 @@ MANY = 500
 """How many keys one query asks for."""
 
 
+_OPEN = (
+    select(table).where(table.c.ended_at.is_(None)).order_by(table.c.started_at.desc(), table.c.id)
+)
+
+
 class SqlSessions:
     """Implements `ports.sessions.Sessions`."""
 
@@ -48,8 +53,7 @@ class SqlSessions:
             raise NotFoundError(f"there is no session {session.id}; see: amxwatch status")
 
     def open(self) -> builtins.list[Session]:
-        query = select(table).where(table.c.ended_at.is_(None))
-        return self._all(query.order_by(table.c.started_at.desc(), table.c.id))
+        return self._all(_OPEN)
 
     def open_of(self, owner_type: str, owner_id: str) -> Session | None:
         query = select(table).where(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import builtins
 from dataclasses import asdict
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
 from amxwatch.core.catalog import SourceProblem
 from amxwatch.core.sight import Unseen
 from amxwatch.ports.ledger import SourceState
 from amxwatch.stores.ledger.rows import upsert, values_of
 from amxwatch.stores.ledger.tables import source as table
+
+_GET = select(table).where(table.c.profile == bindparam("wanted"))
 
 
 class SqlSources:
@@ -21,11 +23,7 @@ class SqlSources:
         self._connection = connection
 
     def get(self, profile: str) -> SourceState:
-        row = (
-            self._connection.execute(select(table).where(table.c.profile == profile))
-            .mappings()
-            .first()
-        )
+        row = self._connection.execute(_GET, {"wanted": profile}).mappings().first()
         return SourceState(profile=profile) if row is None else _state(row)
 
     def put(self, state: SourceState) -> None:

@@ -36,6 +36,7 @@ class SqlSteps:
         self.forget(key, run_id)
         cost = {
             "cost_usd": paid.cost_usd,
+            "price_version": paid.price_version,
             "input_tokens": paid.input_tokens,
             "output_tokens": paid.output_tokens,
         }
@@ -78,10 +79,12 @@ class SqlSteps:
             update(run_table)
             .where(run_table.c.id == run_id)
             .values(
-                requests=run.requests + 1,
+                requests=run.requests + paid.calls,
                 input_tokens=run.input_tokens + paid.input_tokens,
                 output_tokens=run.output_tokens + paid.output_tokens,
                 cost_usd=cost,
+                unpriced=run.unpriced + (paid.calls if paid.cost_usd is None else 0),
+                price_version=run.price_version or paid.price_version,
             )
         )
         return self._runs.get(run_id)

@@ -19,12 +19,21 @@ from sqlalchemy import (
     true,
 )
 
+from amxwatch.core.batch import BatchEnd
 from amxwatch.core.catalog import ObjectType
 from amxwatch.core.continuous import SessionStatus
 from amxwatch.core.draft import Band, DraftSource, DraftStatus
 from amxwatch.core.intake import IntakeSource, IntakeState, Priority
 from amxwatch.core.run import RunKind, RunStatus, RunTrigger
-from amxwatch.stores.ledger.columns import Choice, Document, Moment, Money, Serial, Words
+from amxwatch.stores.ledger.columns import (
+    Choice,
+    Document,
+    MannerText,
+    Moment,
+    Money,
+    Serial,
+    Words,
+)
 
 metadata = MetaData()
 
@@ -66,12 +75,15 @@ run = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("cost_usd", Money),
+    Column("unpriced", BigInteger, nullable=False, server_default="0"),
+    Column("price_version", Text),
     Column("summary", Words),
     Column("failure_category", Text),
     Column("error", Words),
     Column("recovery_action", Words),
     Column("retries", Integer, nullable=False, server_default="0"),
     Column("max_retries", Integer, nullable=False, server_default="0"),
+    Column("manner", MannerText, nullable=False, server_default="{}"),
 )
 
 OPEN_CHANGE = text(
@@ -123,9 +135,24 @@ request = Table(
     Column("cost_usd", Money),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
+    Column("price_version", Text),
     sqlite_autoincrement=True,
 )
-"""What each answered request took."""
+"""What each answered request took, and by which price table and rates that was reckoned."""
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("run.id"), nullable=False, index=True),
+    Column("llm_profile", Words, nullable=False),
+    Column("keys", Document, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("job", Text),
+    Column("looks", Integer, nullable=False),
+    Column("ended", Choice(BatchEnd)),
+)
+"""Requests that were sent to be answered later; written down before they are sent."""
 
 schedule = Table(
     "schedule",

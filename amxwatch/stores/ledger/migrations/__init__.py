@@ -6,5 +6,5 @@ A new one is a file in `versions`, which names its predecessor, and a new `HEAD`
 released one is never edited. `tests/contracts/test_ledger_file.py` compares the end with `tables`.
 """
 
-HEAD = "0003"
+HEAD = "0004"
 """The version of the tables that this program writes."""
