@@ -4,13 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check format bench soak crash clean
+.PHONY: demo test check format bench quality soak crash clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/amxwatch demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -24,6 +24,10 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks
+
+# Scores drafts against the gold sets; ARGS="--llm NAME --config-dir DIR" scores a model beside.
+quality: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.quality $(ARGS)
 
 # An hour of seeds under a virtual clock, from a fresh one on; a seed that fails says how to replay.
 MINUTES ?= 60

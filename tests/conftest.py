@@ -6,11 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No example fails for being slow. In CI the examples are the same ones each time, and a failing
+# one prints what `@reproduce_failure` takes.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 pytest_plugins = [
     "tests.plugins.install",
     "tests.plugins.mariadb",
     "tests.plugins.model_server",
+    "tests.plugins.order",
     "tests.plugins.postgres",
     "tests.plugins.schemas",
     "tests.plugins.webhook",

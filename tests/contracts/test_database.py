@@ -39,13 +39,14 @@ from amxwatch.core.errors import (
     StatementRefusedError,
     UsageError,
 )
+from amxwatch.core.sample import ValueKind, Wanted
 from amxwatch.databases.generic import open_generic
 from amxwatch.databases.memory import MemoryDatabase
 from amxwatch.databases.sql_folder.files import COMMENTS_FILE
 from amxwatch.ports.database import CommentTarget, Database
 from tests.contracts.dbt_target import write_target
 
-OPTIONS = databases.ConnectOptions(clock=SystemClock(), connect_seconds=2)
+OPTIONS = databases.ConnectOptions(clock=SystemClock(), connect_seconds=20)
 
 CUSTOMER = """
 CREATE TABLE {p}customer (
@@ -763,12 +764,79 @@ async def test_samples_rows_and_counts_exactly_on_request(workshop: Workshop) ->
     assert empty.totals["line"].distinct == 0
 
 
+@WITH_ROWS
+async def test_rows_are_counted_where_they_lie(workshop: Workshop) -> None:
+    workshop.build()
+    workshop.fill(200)
+    catalog = await workshop.database.reader.read()
+    customer = catalog.table(workshop.schema, "customer")
+    order = catalog.table(workshop.schema, "order")
+    assert customer is not None
+    assert order is not None
+    sampler = workshop.database.sampler
+
+    tally = await sampler.tally(customer, Wanted(rows=500))
+    assert (tally.rows, tally.row_count, tally.totals) == (200, None, {})
+    key, name, email = (tally.columns[each] for each in ("customer_id", "name", "email"))
+    assert (key.kind, key.rows, key.nulls, key.distinct) == (ValueKind.NUMBER, 200, 0, 200)
+    least, lower, middle, upper, greatest = map(int, key.quantiles)
+    assert (greatest - least, middle - lower, upper - middle) == (199, 50, 50)
+    assert [each.text for each in name.values] == [f"name {n}" for n in range(5)]
+    assert {each.count for each in name.values} == {40}
+    assert [(each.text, each.count) for each in name.shapes] == [("aaaa 9", 200)]
+    assert (name.min_length, name.max_length) == (6, 6)
+    assert (email.kind, email.nulls) == (ValueKind.TEXT, 50)
+    assert name.quantiles == key.shapes == ()
+
+    assert await sampler.tally(customer, Wanted(rows=500)) == tally
+    some = await sampler.tally(customer, Wanted(rows=20))
+    assert some.rows == 20
+    assert await sampler.tally(customer, Wanted(rows=20)) == some
+
+    hidden = frozenset({"customer_id", "name", "email"})
+    shut = await sampler.tally(customer, Wanted(rows=500, full=True, hidden=hidden))
+    assert all(not each.values and not each.quantiles for each in shut.columns.values())
+    assert shut.columns["name"].shapes == name.shapes
+    assert shut.row_count == 200
+    assert shut.totals["email"].nulls == 50
+
+    empty = await sampler.tally(order, Wanted(rows=3))
+    assert (empty.rows, empty.columns["line"].distinct) == (0, 0)
+
+
+@SPEAKING_SQL
+async def test_values_of_every_kind_are_counted(workshop: Workshop) -> None:
+    """Names that need quotes, texts that sort oddly, letters of other scripts, and nothing."""
+    workshop.run(
+        "CREATE TABLE {p}kinds (day DATE, price DECIMAL(9, 2), word VARCHAR(200), bare INTEGER)",
+        *(
+            f"INSERT INTO {{p}}kinds VALUES ('2026-01-{day:02}', {day - 10}.5, {word}, NULL)"
+            for day, word in enumerate(("'Ab-1'", "'ab-1'", "'İş 7'", f"'{'w' * 99}'", "NULL"), 8)
+        ),
+    )
+    catalog = await workshop.database.reader.read()
+    table = catalog.table(workshop.schema, "kinds")
+    assert table is not None
+    seen = (await workshop.database.sampler.tally(table, Wanted(rows=100))).columns
+    assert [float(each) for each in seen["price"].quantiles] == [-2.5, -1.5, 0.5, 1.5, 2.5]
+    if seen["day"].kind is ValueKind.TIME:  # SQLite has no dates, only texts
+        assert [each[:10] for each in seen["day"].quantiles] == [
+            f"2026-01-{day:02}" for day in range(8, 13)
+        ]
+    word = seen["word"]
+    assert (word.distinct, word.nulls, word.max_length) == (4, 1, 99)
+    assert {each.text for each in word.shapes} == {"Aa-9", "aa-9", "Aa 9", "(long text)"}
+    assert (seen["bare"].nulls, seen["bare"].distinct, seen["bare"].values) == (5, 0, ())
+
+
 @SPEAKING_SQL
 async def test_a_table_that_is_gone_cannot_be_sampled(workshop: Workshop) -> None:
     workshop.build()
     gone = Table(schema=workshop.schema, name="gone", columns=SHOP[0].columns)
     with pytest.raises(DatabaseError):
         await workshop.database.sampler.sample(gone, rows=1, full=False)
+    with pytest.raises(DatabaseError):
+        await workshop.database.sampler.tally(gone, Wanted(rows=1))
 
 
 async def test_an_outage_is_said_and_ends(workshop: Workshop) -> None:

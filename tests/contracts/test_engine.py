@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -68,6 +68,16 @@ class Watched:
             return await self._ledger.read(work)
         finally:
             self.busy -= 1
+
+    async def recall(self, key: Hashable, work: Callable[[Tx], T]) -> T:
+        self.busy += 1
+        try:
+            return await self._ledger.recall(key, work)
+        finally:
+            self.busy -= 1
+
+    async def foresee(self, questions: Mapping[Hashable, Callable[[Tx], object]]) -> None:
+        await self._ledger.foresee(questions)
 
     async def aclose(self) -> None:
         await self._ledger.aclose()
@@ -134,7 +144,7 @@ class Bench:
 
     async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
         """Turn the clock a little at a time until something holds."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await self.calm()
             while not await is_so():
                 self.clock.advance(timedelta(seconds=0.5))
@@ -624,7 +634,7 @@ async def test_stopping_lets_a_run_end(bench: Bench) -> None:
     await bench.put()
     await bench.put("run_2")
     bench.slots = Slots(total=1, profiles={}, schedules={})
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(bench.engine.work, handler, lambda: bench.slots)
             await going.wait()
@@ -635,7 +645,7 @@ async def test_stopping_lets_a_run_end(bench: Bench) -> None:
 
 async def test_stopping_gives_back_what_does_not_end(bench: Bench) -> None:
     await bench.put()
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(bench.engine.work, for_ever, lambda: MANY)
             await bench.until_status(RunStatus.RUNNING)
@@ -675,7 +685,7 @@ async def test_runs_are_taken_as_slots_come_free(bench: Bench) -> None:
 
 
 async def test_a_wake_needs_no_poll(bench: Bench) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with bench.working(done):
             await bench.calm()
             await bench.put()

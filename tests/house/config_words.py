@@ -107,21 +107,51 @@ WORDS: Words = {
         "How rows are looked at before drafting: not at all, a sample, or a sample and exact"
         " counts over the whole table."
     ),
+    "db_profiles.read_url": (
+        "A read replica of the same database. Rows are looked at there; the catalog is read, and"
+        " comments are written, at `url`."
+    ),
     "db_profiles.profiling_sample_size": "Rows a table that are sampled.",
+    "db_profiles.profile_max_age_hours": (
+        "How long the statistics of a table may serve further runs before its rows are looked at"
+        " again; 0 looks each time. A table whose structure moved is always looked at again."
+    ),
+    "db_profiles.samples_deny": (
+        "Columns of which no value may be seen, in any mode: `column`, `table.column` or"
+        " `schema.table.column`, globs allowed."
+    ),
     "db_profiles.samples": (
         "What a model may see of the rows. See [privacy](../privacy.md) before you widen it."
     ),
+    "db_profiles.local_only": (
+        "Whether nothing of this database may leave the machine: any model elsewhere is refused."
+    ),
     "db_profiles.description_owner": (
         "Whose comments stand: `people` never overwrites what a person wrote without an explicit"
-        " choice; `amxwatch` treats every comment as its own."
+        " choice; `amxwatch` treats every comment as its own; with `file`, what a properties file"
+        " of dbt describes is neither drafted nor written, and the rest is as with `people`."
+    ),
+    "db_profiles.description_file": (
+        'With `description_owner = "file"`: the `schema.yml`, or the folder of such files, that'
+        " decides. Without it the folders of the profile's `code` are searched."
+    ),
+    "db_profiles.inherit_descriptions": (
+        "Whether a view's column that hands another one through takes its description along,"
+        " without asking a model."
     ),
     "db_profiles.ignore": "Never snapshotted, never drafted: `schema.table`, globs allowed.",
     "db_profiles.refresh_minutes": (
         "How long a catalog may go unread when nothing announces a change."
     ),
     "db_profiles.max_concurrent_runs": "Runs at a time on this database.",
-    "db_profiles.docs": "Names of `doc_profiles`.",
-    "db_profiles.code": "Names of `code_profiles`.",
+    "db_profiles.docs": (
+        "Names of `doc_profiles` whose passages go along with a draft. See"
+        " [context](../context.md)."
+    ),
+    "db_profiles.code": (
+        "Names of `code_profiles` that are searched for uses of a column. See"
+        " [context](../context.md)."
+    ),
     "llm_profiles.provider": (
         "`builtin`, `openai`, or any other name together with `base_url`: an OpenAI-compatible"
         " endpoint."
@@ -134,8 +164,17 @@ WORDS: Words = {
     "llm_profiles.api_key": "A reference, never the key itself; `doctor` warns of a plain one.",
     "llm_profiles.column_batch_size": "Columns in one request.",
     "llm_profiles.n_alternatives": "Wordings asked for each object.",
-    "llm_profiles.alternatives_mode": "What the alternatives differ in.",
-    "llm_profiles.confidence_signal": "What a draft's confidence is drawn from.",
+    "llm_profiles.alternatives_mode": (
+        "`paraphrases` have one meaning in different words; `meanings` are candidate meanings in"
+        " the same words, but for those that tell them apart."
+    ),
+    "llm_profiles.confidence_signal": (
+        "What a draft's confidence is drawn from. See [confidence](../confidence.md)."
+    ),
+    "llm_profiles.confidence_samples": (
+        "Samples of each meaning that `self_consistency` draws, in one further request for each"
+        " request; 0 draws none, and the evidence stands in for them."
+    ),
     "llm_profiles.logprob_high": "Confidence from here on is the band `high`.",
     "llm_profiles.logprob_medium": "From here on `medium`; below it `low`. At most `logprob_high`.",
     "llm_profiles.max_concurrency": "Requests at a time.",
@@ -145,8 +184,25 @@ WORDS: Words = {
         " view's SQL, `medium` gives a part of them."
     ),
     "llm_profiles.verbosity": "How long a description is.",
-    "doc_profiles.path": "The folder.",
-    "code_profiles.path": "The folder.",
+    "llm_profiles.batch": (
+        "Whether runs of schedules send batches, at half the price, and wait for them. See"
+        " [providers](../providers.md#half-the-price-later-batches)."
+    ),
+    "llm_profiles.timeout_seconds": "How long one answer may take.",
+    "llm_profiles.input_usd_per_mtok": (
+        "USD for a million tokens of input, where the price table is not to count.",
+        "the price table's",
+    ),
+    "llm_profiles.output_usd_per_mtok": (
+        "The same of output. One is not without the other.",
+        "the price table's",
+    ),
+    "llm_profiles.cached_input_usd_per_mtok": (
+        "The same of input that was read from the provider's cache.",
+        "`input_usd_per_mtok`",
+    ),
+    "doc_profiles.path": "The folder. Links inside it are not followed.",
+    "code_profiles.path": "The folder. Links inside it are not followed.",
     "defaults.db_profile": (
         "Set by `amxwatch db use NAME`.",
         "the only one, where there is only one",

@@ -23,7 +23,7 @@ PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUN = [page for page in PAGES if any(block.asked for block in blocks(page))]
 
-NOT_BUILT = re.compile(r"amxwatch (?:studio|mcp|ask|rerun|compare|worker|lock|unlock|adopt)\b")
+NOT_BUILT = re.compile(r"amxwatch (?:studio|mcp|ask|worker|adopt)\b")
 
 
 PROMISED = re.compile(r"`(test_\w+)`")

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amxwatch.cli.app import run as run_command
+
 Document = dict[str, Any]
+Done = subprocess.CompletedProcess[str]
+
+PATIENCE = 90
+"""Seconds that anything waited for may take; it only ends a test that hangs."""
+
+PROCESSES = frozenset({"daemon", "demo", "service"})
+"""Commands that are a process of their own wherever they are run: they live long, or start others.
+
+The others run inside this process: a start costs a second of a core, which whatever is waited for
+would lack. `Installed.outside` is the same install with a process for each command.
+"""
 
 
 class Installed:
     """One config folder. Everything goes through the command line, as a user would."""
+
+    inside = True
+    """Whether commands run inside this process, but for `PROCESSES`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,21 +53,32 @@ class Installed:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "amxwatch", *words]
 
-    def run(self, *words: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, status: int | None = 0) -> Done:
         """Run a command; `status` None takes whatever it leaves with."""
-        done = subprocess.run(
+        is_inside = self.inside and not PROCESSES.intersection(words[:2])
+        done = call(words, self.folder, self.env) if is_inside else self._process(*words)
+        assert "Traceback" not in done.stderr, done.stderr
+        if status is not None:
+            assert done.returncode == status, f"{words}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def _process(self, *words: str) -> Done:
+        return subprocess.run(
             self.command(*words),
             capture_output=True,
             text=True,
             env=self.env,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=90,
+            timeout=PATIENCE,
         )
-        assert "Traceback" not in done.stderr, done.stderr
-        if status is not None:
-            assert done.returncode == status, f"{words}: {done.stdout}\n{done.stderr}"
-        return done
+
+    @property
+    def outside(self) -> Installed:
+        """The same install, where each command is a process."""
+        made = Installed(self.folder)
+        made.inside, made.env = False, self.env
+        return made
 
     def json(self, *words: str, status: int | None = 0) -> Document:
         document: Document = json.loads(self.run(*words, "--json", status=status).stdout)
@@ -90,7 +122,7 @@ class Installed:
     def log(self) -> str:
         return (self.folder / "test-daemon.log").read_text(errors="replace")
 
-    def until(self, holds: Callable[[], Any], what: str, seconds: float = 45) -> Any:
+    def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """Ask again and again until it holds, and return what it gave."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -121,7 +153,7 @@ class Installed:
         """End a daemon as the system would; return the seconds it took."""
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) == 0, self.log_tail()
+        assert process.wait(timeout=PATIENCE) == 0, self.log_tail()
         return time.monotonic() - started
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
@@ -133,6 +165,54 @@ class Installed:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+_ONE_CALL = threading.Lock()
+
+
+def call(words: Sequence[str], folder: Path, env: dict[str, str]) -> Done:
+    """Run a command inside this process: the same code, without a start. There is no terminal."""
+    with _ONE_CALL:  # what it prints, and what it finds in the environment, is the process's
+        if not _is_in_a_loop():
+            return _called(words, folder, env)
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(_called, words, folder, env).result()
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _called(words: Sequence[str], folder: Path, env: dict[str, str]) -> Done:
+    out, err, stdin = io.StringIO(), io.StringIO(), sys.stdin
+    sys.stdin = io.StringIO()
+    try:
+        with (
+            _environment(env),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            left = run_command([*words, "--config-dir", str(folder)])
+    finally:
+        sys.stdin = stdin
+    assert "internal error" not in err.getvalue(), err.getvalue()
+    return subprocess.CompletedProcess(words, left, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _environment(env: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(env)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture

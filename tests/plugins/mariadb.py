@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.plugins.ports import free_port
 
 NUMBERS = count(1)
 FOLDERS = ("/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
@@ -43,7 +44,7 @@ class MariadbServer:
         self.folder = folder
         self.socket = folder / "socket"
         self.log = folder / "log"
-        self.port = _free_port()
+        self.port = free_port()
         self._extra = list(extra)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -163,10 +164,3 @@ def programs() -> dict[str, str] | None:
     path = os.pathsep.join([os.environ.get("PATH", ""), *FOLDERS])
     found = {name: shutil.which(name, path=path) for name in ("mariadbd", "mariadb-install-db")}
     return {name: str(at) for name, at in found.items()} if all(found.values()) else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

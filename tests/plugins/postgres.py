@@ -7,7 +7,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
+from tests.plugins.ports import free_port
 
 NUMBERS = count(1)
 USERS = ("postgres", "nobody")
@@ -46,7 +47,7 @@ class PostgresServer:
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
-        self.port = _free_port()
+        self.port = free_port()
         self._user = _server_user()
 
     def start(self) -> None:
@@ -189,10 +190,3 @@ def _server_user() -> str | None:
         with suppress(KeyError):
             return pwd.getpwnam(name).pw_name
     raise RuntimeError(f"none of the users {USERS} exists to run PostgreSQL as")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -51,7 +51,7 @@ class UserManager:
         """Return the call that runs a program where the manager lives."""
         return [*self._inside, *words]
 
-    def boot(self, seconds: float = 20) -> bool:
+    def boot(self, seconds: float = 60) -> bool:
         """Wait until it answers; say whether it does."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -67,14 +67,14 @@ class UserManager:
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
         call = self.inside("systemctl", "--user", *words)
         return subprocess.run(
-            call, capture_output=True, text=True, env=self.env, check=False, timeout=30
+            call, capture_output=True, text=True, env=self.env, check=False, timeout=90
         )
 
     def show(self, unit: str, name: str) -> str:
         """Return one property of a unit."""
         return self.ask("show", unit, f"--property={name}", "--value").stdout.strip()
 
-    def until(self, unit: str, name: str, holds: Callable[[str], bool], seconds: int = 30) -> str:
+    def until(self, unit: str, name: str, holds: Callable[[str], bool], seconds: int = 90) -> str:
         deadline = time.monotonic() + seconds
         while not holds(value := self.show(unit, name)):
             assert time.monotonic() < deadline, f"{name} is {value}"
@@ -94,6 +94,8 @@ class UserManager:
 
 class Supervised(Installed):
     """An install whose commands run where a user manager lives."""
+
+    inside = False
 
     def __init__(self, folder: Path, manager: UserManager) -> None:
         super().__init__(folder)

@@ -40,7 +40,7 @@ class Hook:
     hold: threading.Event = field(default_factory=threading.Event)
     """Set while no request is to be answered late."""
 
-    def until(self, count: int, seconds: float = 30) -> list[Posted]:
+    def until(self, count: int, seconds: float = 90) -> list[Posted]:
         """Wait until so many requests came."""
         deadline = time.monotonic() + seconds
         while len(self.posted) < count:

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from amxwatch.cli.app import run
-from tests.plugins.install import Installed
+from tests.plugins.install import Done, Installed, call
 
 
 class Inside(Installed):
-    """An install whose commands run in this process: the same code, without a start each time.
+    """An install whose every command runs in this process, `daemon` and `service` too."""
 
-    There is no terminal, as in a pipe. `outside` is the same install, driven by processes.
-    """
-
-    def run(self, *words: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
-        out, err, stdin = io.StringIO(), io.StringIO(), sys.stdin
-        sys.stdin = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                left = run([*words, "--config-dir", str(self.folder)])
-        finally:
-            sys.stdin = stdin
-        assert "internal error" not in err.getvalue(), err.getvalue()
+    def run(self, *words: str, status: int | None = 0) -> Done:
+        done = call(words, self.folder, self.env)
         if status is not None:
-            assert left == status, f"{words}: {out.getvalue()}\n{err.getvalue()}"
-        return subprocess.CompletedProcess(words, left, out.getvalue(), err.getvalue())
-
-    @property
-    def outside(self) -> Installed:
-        return Installed(self.folder)
+            assert done.returncode == status, f"{words}: {done.stdout}\n{done.stderr}"
+        return done
 
 
 CONFIG = """

@@ -22,6 +22,7 @@ url = "{url}"
 
 [llm_profiles.model]
 provider = "openai"
+confidence_signal = "evidence"
 model = "test-model"
 base_url = "{model}"
 api_key = "env:MODEL_KEY"

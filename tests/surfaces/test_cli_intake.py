@@ -202,7 +202,7 @@ def test_turns_of_several_processes_at_once_plan_an_item_once(shop: Inside) -> N
     turns = [
         subprocess.Popen(command, env=outside.env, stdout=subprocess.DEVNULL) for _ in range(3)
     ]
-    assert [turn.wait(timeout=60) for turn in turns] == [0, 0, 0]
+    assert [turn.wait(timeout=90) for turn in turns] == [0, 0, 0]
     assert {item["title"] for item in items(shop, "--all")} == {"orders", "customer", "big_orders"}
     runs = [run for run in shop.runs() if run["trigger"] == "intake"]
     assert sorted(run["scope"] for run in runs) == [

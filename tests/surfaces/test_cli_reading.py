@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -223,6 +225,28 @@ def test_doctor_names_what_is_wrong(shop: Inside) -> None:
     assert wrong["db far"]["level"] == "error"
     assert wrong["modes"]["remedy"] == f"chmod 600 {path}"
     assert wrong["daemon"]["remedy"] == "amxwatch daemon"
+
+
+def test_doctor_looks_at_the_folders_of_intake_and_at_the_state(shop: Inside) -> None:
+    text = (shop.folder / "amxwatch.toml").read_text(encoding="utf-8")
+    shop.config(text + '[intake]\nfolders = ["drops", "models/schema.sql", "absent"]\n')
+    (shop.folder / "drops").mkdir()
+    findings = shop.json("doctor", status=1)["findings"]
+    intake = {each["message"]: each for each in findings if each["check"] == "intake"}
+    assert [each["level"] for each in intake.values()] == ["ok", "error", "error"]
+    assert f"{shop.folder}/models/schema.sql is no folder" in intake
+    absent = intake[f"{shop.folder}/absent does not exist"]
+    assert absent["remedy"].startswith(f"mkdir -p {shop.folder}/absent")
+    (state,) = [each for each in findings if each["check"] == "state"]
+    assert state["level"] == "ok"
+    assert state["message"].startswith(f"{shop.folder}/state.db takes ")
+    with closing(sqlite3.connect(shop.folder / "state.db")) as ledger, ledger:
+        ledger.execute("UPDATE event SET at = '2001-01-01T00:00:00.000000Z' WHERE id = 1")
+    findings = shop.json("doctor", status=1)["findings"]
+    (state,) = [each for each in findings if each["check"] == "state"]
+    assert state["level"] == "warning"
+    assert "events_days = 730" in state["message"]
+    assert state["remedy"].startswith("amxwatch daemon")
 
 
 def test_doctor_asks_each_model(shop: Inside, model_server: ModelServer) -> None:

@@ -18,6 +18,7 @@ from tests.surfaces.conftest import Inside, build, change_house, comment_in_hous
 PAID = """
 [llm_profiles.local]
 provider = "openai"
+confidence_signal = "evidence"
 model = "nobody-knows-its-price"
 base_url = "{url}"
 api_key = "sk-local-0123456789abcdef"
@@ -59,8 +60,9 @@ def test_the_whole_line_in_real_processes(tmp_path: Path) -> None:
 def test_run_says_its_steps_and_what_comes_next(shop: Inside) -> None:
     change_house(shop.folder, "ALTER TABLE orders ADD COLUMN note VARCHAR")
     said = shop.run("run", "--table", "orders", "--columns", "note").stdout
-    assert "[Scope] 1 table (1 objects)" in said
-    assert "[LLM] 1/1 main.orders" in said
+    assert "[Scope] 1 table · 1 object" in said
+    assert "[LLM] drafting 1 description in 1 batch" in said
+    assert "batch 1/1: main.orders (1 object) ..." in said
     assert "1 drafted" in said
     assert "amxwatch review" in said
     assert shop.runs()[0]["scope"] == "column:main.orders.note"
@@ -138,7 +140,7 @@ def test_ctrl_c_cancels_a_run(shop: Inside, model_server: ModelServer) -> None:
     )
     outside.until(lambda: model_server.count > 0, "request")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 130
     assert said == "amxwatch: stopped\n"
     assert shop.runs()[0]["status"] == "cancelled"
@@ -312,7 +314,7 @@ def test_events_follow(shop: Inside) -> None:
     assert (new["action"], new["schedule"]) == ("schedule_paused", "nightly")
     assert new["id"] > last["id"]
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=90)
     assert (process.returncode, said) == (130, "amxwatch: stopped\n")
 
 

@@ -31,7 +31,7 @@ class Terminal:
             ["-m", "amxwatch", *words],
             env=environment,
             encoding="utf-8",
-            timeout=45,
+            timeout=90,
             dimensions=(40, 80),
         )
 

@@ -16,10 +16,10 @@ from typing import Any
 import duckdb
 import psycopg
 import pytest
-from watchdog.events import FileOpenedEvent, FileSystemEventHandler
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from tests.plugins.install import Installed
+from tests.plugins.install import PATIENCE, Installed
 from tests.plugins.model_server import Answer, ModelServer, usual
 from tests.surfaces.witness import Name, Witness, paid, repeated
 
@@ -33,6 +33,7 @@ ignore = ["audit.*"]
 
 [llm_profiles.model]
 provider = "openai"
+confidence_signal = "evidence"
 model = "test-model"
 base_url = "{model}"
 max_concurrency = {max_concurrency}
@@ -147,9 +148,9 @@ def names(*tables: str) -> set[Name]:
 
 def until(holds: Callable[[], bool], what: str, *, pause: float = 0.005) -> None:
     """Wait for a moment that may be short."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, f"no {what} within 40 s"
+        assert time.monotonic() < deadline, f"no {what} within {PATIENCE} s"
         time.sleep(pause)
 
 
@@ -180,10 +181,10 @@ def test_between_comparing_and_numbering(on_sqlite: Scene) -> None:
     on_sqlite.start()
     witness = on_sqlite.witness
     (cache,) = on_sqlite.install.folder.glob("**/source.duckdb")
-    with witness.held(), readers_of(cache) as opened:
+    with witness.held(), readers_of(cache) as seen:
         changed = add_tables(sqlite_of(on_sqlite), "moved")
-        # Once to catch up, once to compare; then there is only the number to be had.
-        until(lambda: len(opened) > 1 and time.monotonic() - opened[-1] > 0.5, "two looks")
+        # It is opened to catch up and to compare; then there is only the number to be had.
+        until(lambda: seen.is_done and time.monotonic() - seen.last > 0.5, "the comparing")
         on_sqlite.kill()
     assert witness.count("snapshot") == 1
     on_sqlite.restart()
@@ -213,21 +214,35 @@ def numbered(scene: Scene, number: int) -> bool:
     return scene.witness.count("snapshot") >= number
 
 
+class Readers(FileSystemEventHandler):
+    """Counts who opens and closes a file; `last` is when anyone did."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._moves: Counter[str] = Counter()
+        self.last = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether it was opened, and nobody has it open any more."""
+        closed = self._moves["closed"] + self._moves["closed_no_write"]
+        return 0 < self._moves["opened"] <= closed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.src_path == self._path:
+            self._moves[event.event_type] += 1
+            self.last = time.monotonic()
+
+
 @contextmanager
-def readers_of(path: Path) -> Iterator[list[float]]:
-    """Yield a list that gets the moment of each opening of a file."""
-    opened: list[float] = []
-
-    class Opened(FileSystemEventHandler):
-        def on_opened(self, event: FileOpenedEvent) -> None:
-            if event.src_path == str(path):
-                opened.append(time.monotonic())
-
+def readers_of(path: Path) -> Iterator[Readers]:
+    """Yield who reads a file, as it goes on."""
+    readers = Readers(path)
     observer = Observer()
-    observer.schedule(Opened(), str(path.parent))
+    observer.schedule(readers, str(path.parent))
     observer.start()
     try:
-        yield opened
+        yield readers
     finally:
         observer.stop()
         observer.join()
@@ -258,7 +273,7 @@ def test_with_a_run_in_the_queue(on_sqlite: Scene) -> None:
         on_sqlite.kill()
         on_sqlite.restart()
         on_sqlite.model.release()
-        assert by_hand.wait(60) == 0
+        assert by_hand.wait(PATIENCE) == 0
     finally:
         by_hand.kill()
         by_hand.wait()
@@ -401,7 +416,7 @@ def test_at_any_moment(on_sqlite: Scene) -> None:
     on_sqlite.kill()
     on_sqlite.restart()
     witness = on_sqlite.witness
-    on_sqlite.install.until(lambda: witness.open_drafts().keys() >= changed, "all drafts", 90)
+    on_sqlite.install.until(lambda: witness.open_drafts().keys() >= changed, "all drafts")
     on_sqlite.install.until(lambda: not witness.unfinished(), "end of the runs")
     assert witness.open_drafts() == Counter(changed)
     assert repeated(on_sqlite.model) <= witness.events("reply_lost")

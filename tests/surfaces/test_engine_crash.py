@@ -49,7 +49,7 @@ class Workshop:
         path = self.folder / name
         return path.read_text().splitlines() if path.exists() else []
 
-    def until(self, is_so: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, is_so: Callable[[], bool], seconds: float = 90) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, "nothing happened in time"
@@ -58,7 +58,7 @@ class Workshop:
     def stop(self) -> None:
         (self.folder / "stop").touch()
         for process in self.processes:
-            process.wait(20)
+            process.wait(90)
 
     def end(self) -> None:
         for process in self.processes:

@@ -52,7 +52,7 @@ class Yard:
         """Let one process in good health do what is left."""
         (self.folder / "stop").touch()
         for process in [*self.processes, self.start()]:
-            process.wait(timeout=60)
+            process.wait(timeout=90)
         assert self.processes[-1].returncode == 0
 
     async def found(self) -> tuple[list[IntakeItem], list[Run]]:
@@ -92,7 +92,7 @@ async def test_a_kill_between_reading_committing_and_moving_loses_and_doubles_no
     for name in names:
         yard.drop(name)
     dying = yard.start(point, 2)
-    assert dying.wait(timeout=60) == -signal.SIGKILL
+    assert dying.wait(timeout=90) == -signal.SIGKILL
     items, _ = await yard.found()
     assert len(items) == (1 if point == "read" else 2), "it died where it was to"
     yard.finish()

@@ -21,13 +21,14 @@ from amxwatch.core.errors import (
     StatementRefusedError,
     UsageError,
 )
+from amxwatch.core.sample import Wanted
 from amxwatch.ports.database import CommentTarget, Database
 from tests.plugins.mariadb import MariadbServer, programs
 
 pymysql = pytest.importorskip("pymysql", reason="pip install 'amxwatch[mysql]'")
 
 OPTIONS = databases.ConnectOptions(
-    clock=SystemClock(), connect_seconds=2, lock_seconds=0.2, statement_seconds=20
+    clock=SystemClock(), connect_seconds=20, lock_seconds=0.2, statement_seconds=20
 )
 PASSWORD = "hunter2-and-more"
 
@@ -297,7 +298,7 @@ async def test_the_gate_sees_what_an_event_of_the_server_does(
     admin.run("SET GLOBAL event_scheduler = ON")
     try:
         admin.run("CREATE EVENT e ON SCHEDULE AT now() DO CREATE TABLE by_event (a int)")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while await database.reader.gate() == token:
                 await anyio.sleep(0.05)
         assert [table.name for table in (await database.reader.read()).tables] == ["by_event"]
@@ -347,7 +348,7 @@ async def test_the_gate_sees_what_began_before_the_last_look_and_ended_after_it(
 
 def wait_for(admin: Admin, what: str) -> None:
     """Wait until the server shows a thread of that kind."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     query = f"SELECT count(*) FROM information_schema.PROCESSLIST WHERE {what}"
     while not admin.run(query)[0][0]:
         assert time.monotonic() < deadline, what
@@ -551,10 +552,10 @@ async def test_a_connection_that_died_is_made_again(database: Database, admin: A
 async def test_a_slow_query_is_given_up(
     admin: Admin, mariadb_url: str, mariadb_server: MariadbServer
 ) -> None:
-    admin.run("CREATE VIEW slow AS SELECT sleep(30) AS s")
+    admin.run("CREATE VIEW slow AS SELECT sleep(600) AS s")
     impatient = connect(mariadb_url, replace(OPTIONS, statement_seconds=0.3))
     slow = table_of(await impatient.reader.read(), admin, "slow")
-    with anyio.fail_after(5), pytest.raises(DatabaseUnavailableError, match="max_statement_time"):
+    with anyio.fail_after(60), pytest.raises(DatabaseUnavailableError, match="max_statement_time"):
         await impatient.sampler.sample(slow, rows=1, full=False)
     await impatient.aclose()
 
@@ -562,7 +563,7 @@ async def test_a_slow_query_is_given_up(
     start = time.monotonic()
     with anyio.move_on_after(0.3):
         await patient.sampler.sample(slow, rows=1, full=False)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     running = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%`slow`%'"
     assert admin.run(running + " AND COMMAND = 'Query' AND ID <> CONNECTION_ID()") == [(0,)]
     assert len((await patient.reader.read()).tables) == 1
@@ -681,6 +682,9 @@ async def test_samples_of_wide_large_and_locking_tables(database: Database, admi
     assert len(numbers) == len(set(numbers)) == 500
     assert max(numbers) - min(numbers) > 20000  # spread over the table, not its beginning
     assert await database.sampler.sample(large, rows=500, full=False) == sample
+    tally = await database.sampler.tally(large, Wanted(rows=500))
+    assert tally.rows == 500
+    assert await database.sampler.tally(large, Wanted(rows=500)) == tally
     # To count it all would keep writers out of it meanwhile.
     locking = await database.sampler.sample(table_of(catalog, admin, "locking"), rows=9, full=True)
     assert (len(locking.rows), locking.row_count, locking.totals) == (9, None, {})
@@ -745,7 +749,7 @@ async def test_what_a_replica_repeats_moves_its_gate(
                               "CREATE VIEW s.v AS SELECT a FROM s.u", "DROP VIEW s.v"):  # fmt: skip
                 token = await database.reader.gate()
                 ahead.run(statement)
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     while await database.reader.gate() == token:
                         await anyio.sleep(0.05)
             assert [table.name for table in (await database.reader.read()).tables] == ["u"]

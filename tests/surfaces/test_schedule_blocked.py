@@ -11,12 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pexpect
-import psycopg
 import pytest
 
-from tests.plugins.install import Document, Installed
+from tests.plugins.install import PATIENCE, Document, Installed
 from tests.plugins.model_server import ModelServer
-from tests.plugins.postgres import PostgresServer
 
 CONFIG = """
 [db_profiles.shop]
@@ -24,6 +22,7 @@ url = "{url}"
 
 [llm_profiles.model]
 provider = "openai"
+confidence_signal = "evidence"
 model = "test-model"
 base_url = "{model}"
 api_key = "env:MODEL_KEY"
@@ -115,22 +114,24 @@ def model_server_garbage(server: ModelServer) -> object:
     return server.script.pop()
 
 
+@pytest.mark.parametrize("product", ["postgres", "mariadb"])
 def test_a_refused_password_blocks(
-    install: Installed, postgres_server: PostgresServer, postgres_url: str
+    install: Installed, request: pytest.FixtureRequest, product: str
 ) -> None:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS locked_out")
-        connection.execute("CREATE ROLE locked_out NOLOGIN")
-    wrong = re.sub(r"//[^@/]+@", "//locked_out:secret@", postgres_url)
-    install.config(f'[db_profiles.shop]\nurl = "{postgres_url}"\n')
+    url: str = request.getfixturevalue(f"{product}_url")
+    wrong = re.sub(r"//[^@/]+@", "//locked_out:secret@", url)
+    install.config(f'[db_profiles.shop]\nurl = "{url}"\n')
     install.run("catalog", "refresh", "shop")
     install.config(f'[db_profiles.shop]\nurl = "{wrong}"\n')
     done = install.run("run", "--json", status=1)
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP ROLE locked_out")
     run = json.loads(done.stdout.splitlines()[-1])
     assert (run["status"], run["failure_category"]) == ("blocked", "credentials")
     assert "secret" not in done.stdout + done.stderr
+    install.config(f'[db_profiles.shop]\nurl = "{url}"\n')
+    install.run("unblock", run["id"])
+    install.run("schedule", "run-due", "--quiet")
+    (mended,) = [each for each in install.runs() if each["id"] == run["id"]]
+    assert mended["status"] != "blocked"
 
 
 # -- the banner ------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def at_a_terminal(install: Installed, *words: str) -> str:
         ["-m", "amxwatch", *words],
         env={**os.environ, **install.env, "TERM": "dumb"},
         encoding="utf-8",
-        timeout=45,
+        timeout=PATIENCE,
         dimensions=(40, 200),
     )
     child.expect(pexpect.EOF)

@@ -196,7 +196,7 @@ def spawn(install: Inside, *words: str, editor: str) -> pexpect.spawn:
         "VISUAL": editor,
     }
     return pexpect.spawn(
-        sys.executable, ["-m", "amxwatch", *words], env=environment, encoding="utf-8", timeout=45
+        sys.executable, ["-m", "amxwatch", *words], env=environment, encoding="utf-8", timeout=90
     )
 
 

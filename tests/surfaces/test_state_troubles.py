@@ -161,3 +161,37 @@ def test_a_state_file_that_cannot_be_used_is_refused_and_left_as_it_is(
         assert done.returncode != 0, words
         assert says in done.stderr + done.stdout
         assert path.read_bytes() == before, words
+    kept = sorted(each.name for each in install.folder.glob("state.db.*bad*"))
+    assert kept == ([] if damage == "newer" else ["state.db.bad-1"]), "once, not at each command"
+    if kept:
+        assert (install.folder / kept[0]).read_bytes() == before
+        assert (install.folder / kept[0]).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_way_back_from_a_damaged_page(install: Installed, tmp_path: Path) -> None:
+    """Found by a read in the middle: said, a copy kept, nothing made anew; a restore mends it."""
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.execute("CREATE TABLE item (item_id INTEGER PRIMARY KEY)")
+    install.config(CONFIG.format(file=tmp_path / "shop.db"))
+    install.run("schedule", "run-due", "--quiet")
+    events = install.events()
+    made = install.json("state", "backup", str(tmp_path / "kept.tar.gz"))
+    path = install.folder / "state.db"
+    with closing(sqlite3.connect(path)) as state:
+        state.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = state.execute("PRAGMA page_size").fetchone()[0]
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'event'"
+        root = state.execute(query).fetchone()[0]
+    data = bytearray(path.read_bytes())
+    data[(root - 1) * size : root * size] = b"\xa5" * size
+    path.write_bytes(data)
+    for _ in range(2):
+        done = install.run("events", status=1)
+        assert "a copy of it is kept as state.db.bad-1" in done.stderr
+        assert "amxwatch state restore" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert path.read_bytes() == data
+    assert (install.folder / "state.db.bad-1").read_bytes() == data
+    install.run("state", "restore", made["file"], "--yes")
+    assert install.events() == events
+    assert (install.folder / "state.db.bad-1").exists()

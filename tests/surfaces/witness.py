@@ -48,7 +48,7 @@ class Witness:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep every other process from writing to the ledger."""
-        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=10)) as ledger:
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=60)) as ledger:
             ledger.execute("BEGIN IMMEDIATE")
             yield
             ledger.execute("ROLLBACK")
