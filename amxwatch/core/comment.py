@@ -82,6 +82,11 @@ def inspect(text: str) -> tuple[str, tuple[str, ...]]:
     return sentence, tuple(sorted(flags))
 
 
+def suspects(text: str) -> tuple[str, ...]:
+    """Return the flags that some text raises, whatever else is wrong with it."""
+    return tuple(sorted(flag for flag, pattern in _SUSPECT.items() if pattern.search(text)))
+
+
 def clean(text: str) -> str:
     """Return the text as it may be written to a database. Raises: ValueError, as `inspect`."""
     return inspect(text)[0]

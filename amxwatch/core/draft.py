@@ -30,6 +30,8 @@ class DraftSource(enum.StrEnum):
     """The builtin drafter, which has no model."""
     CARRIED = "carried"
     """The accepted description of the object's former name."""
+    INHERITED = "inherited"
+    """The description of the one column that a view hands through."""
 
 
 class DraftStatus(enum.StrEnum):
@@ -56,8 +58,13 @@ class DraftEvent(enum.StrEnum):
     EDIT = "edit"
     REJECT = "reject"
     SUPERSEDE = "supersede"
+    """A newer draft took the place of one that waits."""
+    REPLACE = "replace"
+    """A newer text was accepted before the one that was accepted earlier was written."""
     WITHDRAW = "withdraw"
     INTEND = "intend"
+    RESTORE = "restore"
+    """Its comment went missing since: it is to be written once more."""
     WRITE = "write"
     FAIL = "fail"
     CONFLICT = "conflict"
@@ -82,6 +89,8 @@ TRANSITIONS: dict[tuple[DraftStatus, DraftEvent], DraftStatus] = {
     (DraftStatus.CONFLICT, DraftEvent.REJECT): DraftStatus.REJECTED,
     (DraftStatus.CONFLICT, DraftEvent.SUPERSEDE): DraftStatus.SUPERSEDED,
     (DraftStatus.CONFLICT, DraftEvent.WITHDRAW): DraftStatus.WITHDRAWN,
+    (DraftStatus.ACCEPTED, DraftEvent.REPLACE): DraftStatus.SUPERSEDED,
+    (DraftStatus.EDITED, DraftEvent.REPLACE): DraftStatus.SUPERSEDED,
     (DraftStatus.ACCEPTED, DraftEvent.WITHDRAW): DraftStatus.WITHDRAWN,
     (DraftStatus.EDITED, DraftEvent.WITHDRAW): DraftStatus.WITHDRAWN,
     (DraftStatus.ACCEPTED, DraftEvent.REOPEN): DraftStatus.PENDING,
@@ -95,6 +104,7 @@ TRANSITIONS: dict[tuple[DraftStatus, DraftEvent], DraftStatus] = {
     (DraftStatus.WRITING, DraftEvent.FAIL): DraftStatus.ACCEPTED,
     (DraftStatus.WRITING, DraftEvent.CONFLICT): DraftStatus.CONFLICT,
     (DraftStatus.WRITING, DraftEvent.WITHDRAW): DraftStatus.WITHDRAWN,
+    (DraftStatus.WRITTEN, DraftEvent.RESTORE): DraftStatus.WRITING,
     (DraftStatus.WRITTEN, DraftEvent.UNDO): DraftStatus.UNDONE,
 }
 

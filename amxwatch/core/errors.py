@@ -15,7 +15,8 @@ AmxwatchError
 ├── ProviderError              the language model did not deliver
 │   ├── ProviderUnavailableError   rate limit, overload, time-out: try again later
 │   ├── ProviderRefusedError       quota, model name, request: trying again cannot help
-│   │   └── KeyRefusedError            the API key is refused: a person mends it
+│   │   ├── KeyRefusedError            the API key is refused: a person mends it
+│   │   └── RequestRefusedError        this one request is refused; others may be answered
 │   └── ReplyError                 an answer came, but none of it can be used
 ├── StoreError                 our own state
 │   ├── StoreBusyError             another process holds the lock: try again
@@ -147,6 +148,10 @@ class ProviderRefusedError(ProviderError):
 
 class KeyRefusedError(ProviderRefusedError):
     """The model's endpoint refused the API key; a person has to mend that."""
+
+
+class RequestRefusedError(ProviderRefusedError):
+    """One request cannot be answered (too long, say); others may be."""
 
 
 class ReplyError(ProviderError):

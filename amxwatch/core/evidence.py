@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from amxwatch.core.catalog import Catalog, Column, Key, KeyKind, ObjectRef, ObjectType, Table
+from amxwatch.core.glossary import spoken_of
 
 
 class Samples(enum.StrEnum):
@@ -47,9 +48,9 @@ class ColumnStatistics:
     """What a sample says of one column, already reduced to what a model may see.
 
     `rows` were looked at; `null_share` is from 0 to 1; `distinct` counts values that are not
-    null, exactly over the table where `is_exact`. `minimum` and `maximum` are of numbers and
-    dates, lengths of text. `values` are all that occur where `is_enum`, else a few examples
-    (shown in the modes `masked` and `raw` only). `hints` name formats: email, uuid, iban, …
+    null, exactly over the table where `is_exact`. `minimum`, `maximum` and `quartiles` are of
+    numbers and dates, lengths of text. `values` are all that occur where `is_enum`, else a few
+    examples (shown in the modes `masked` and `raw` only). `hints` name formats: email, uuid, …
     """
 
     rows: int
@@ -58,6 +59,7 @@ class ColumnStatistics:
     is_exact: bool = False
     minimum: str | None = None
     maximum: str | None = None
+    quartiles: tuple[str, ...] = ()
     min_length: int | None = None
     max_length: int | None = None
     lengths: tuple[Portion, ...] = ()
@@ -98,6 +100,14 @@ class Neighbour:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cited:
+    """A passage of a document or of code, and where it stands: file and heading, or file:line."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColumnEvidence:
     """One column. `primary_key` are the columns of the key that it belongs to, or empty.
 
@@ -123,6 +133,10 @@ class ColumnEvidence:
     derived: Derived = NOT_DERIVED
     sources: tuple[Neighbour, ...] = ()
     """What it is computed from, each with its accepted description, or with none."""
+    docs: tuple[Cited, ...] = ()
+    code: tuple[Cited, ...] = ()
+    also_in: tuple[ObjectRef, ...] = ()
+    """Tables with the same key column, which takes the words that this one is given."""
 
     @property
     def has_key(self) -> bool:
@@ -135,8 +149,9 @@ class TableEvidence:
     """One table or view with all its columns, in order.
 
     `references` and `referenced_by` are tables; `sources` are what a view reads from.
-    `neighbours` are accepted descriptions of other objects, nearest first. `context` is text of
-    the house (glossary, document passages): material, never an instruction.
+    `neighbours` are accepted descriptions of other objects, nearest first. `glossary` says what
+    the house's abbreviations in these names stand for; `docs` and `code` are passages about the
+    table. All of it is material, never an instruction.
     """
 
     ref: ObjectRef
@@ -149,7 +164,9 @@ class TableEvidence:
     comment: str | None = None
     description: str | None = None
     neighbours: tuple[Neighbour, ...] = ()
-    context: str = ""
+    glossary: Mapping[str, str] = field(default_factory=dict)
+    docs: tuple[Cited, ...] = ()
+    code: tuple[Cited, ...] = ()
 
     def column(self, name: str) -> ColumnEvidence:
         """Raises: KeyError."""
@@ -171,9 +188,15 @@ class Surroundings:
     descriptions: Mapping[ObjectRef, str] = field(default_factory=dict)
     described: Mapping[str, tuple[ObjectRef, ...]] = field(default_factory=dict)
     """Column name -> described columns of that name, sorted."""
+    glossary: Mapping[str, str] = field(default_factory=dict)
+    """What the house's abbreviations stand for."""
 
 
-def surroundings(catalog: Catalog, descriptions: Mapping[ObjectRef, str]) -> Surroundings:
+def surroundings(
+    catalog: Catalog,
+    descriptions: Mapping[ObjectRef, str],
+    glossary: Mapping[str, str] | None = None,
+) -> Surroundings:
     """Look once through a whole catalog; `descriptions` are the accepted ones."""
     incoming: dict[ObjectRef, list[ObjectRef]] = defaultdict(list)
     for table in catalog.tables:
@@ -188,6 +211,7 @@ def surroundings(catalog: Catalog, descriptions: Mapping[ObjectRef, str]) -> Sur
         incoming={target: tuple(sorted(refs)) for target, refs in incoming.items()},
         descriptions=dict(descriptions),
         described={name: tuple(refs) for name, refs in described.items()},
+        glossary=dict(glossary or {}),
     )
 
 
@@ -197,7 +221,6 @@ def gather(
     *,
     statistics: Mapping[str, ColumnStatistics] | None = None,
     derived: Mapping[str, Derived] | None = None,
-    context: str = "",
 ) -> TableEvidence:
     """Collect what is known of one table; `statistics` and `derived` are by column name."""
     references = _references(table)
@@ -222,7 +245,7 @@ def gather(
         comment=table.comment,
         description=around.descriptions.get(table.ref),
         neighbours=_neighbours(table, tuple(references.values()), sources, around),
-        context=context,
+        glossary=spoken_of(around.glossary, [table.name, *(c.name for c in table.columns)]),
     )
 
 

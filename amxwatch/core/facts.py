@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from amxwatch.core.allowance import (
+    Detail,
+    Piece,
+    cited_facts,
+    glossary_facts,
+    neighbour_facts,
+    room,
+)
 from amxwatch.core.evidence import (
     ColumnEvidence,
     ColumnStatistics,
@@ -12,17 +19,9 @@ from amxwatch.core.evidence import (
     Portion,
     TableEvidence,
 )
+from amxwatch.core.glossary import read_by
 from amxwatch.core.memory import Lesson
 from amxwatch.core.naming import read_name
-
-
-class Detail(enum.StrEnum):
-    """How much of the evidence goes into a prompt; the spelling is the one of TOML."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-
 
 CAPS = {
     "name": 128,
@@ -32,11 +31,11 @@ CAPS = {
     "expression": 300,
     "comment": 400,
     "value": 60,
-    "context": 6000,
 }
 """Characters of a text from a database that go into a prompt."""
 
-_DEFINITION = {Detail.LOW: 0, Detail.MEDIUM: 800, Detail.HIGH: 2400}
+NO_GLOSSARY: Mapping[str, str] = {}
+
 _SIBLINGS = {Detail.LOW: 20, Detail.MEDIUM: 60, Detail.HIGH: 120}
 
 
@@ -46,7 +45,7 @@ _MOST_ORIGINS = 8
 
 def table_facts(table: TableEvidence, detail: Detail) -> dict[str, object]:
     """Return what is said of a table or view; what says nothing is left out."""
-    reading = read_name(table.ref.table)
+    reading = read_by(table.glossary, read_name(table.ref.table), table.ref.table)
     siblings = [_cap(column.ref.column, "name") for column in table.columns]
     described = {
         _cap(column.ref.column, "name"): _cap(column.description, "comment")
@@ -65,23 +64,29 @@ def table_facts(table: TableEvidence, detail: Detail) -> dict[str, object]:
         "references": [str(ref) for ref in table.references],
         "referenced_by": [str(ref) for ref in table.referenced_by[:12]],
         "reads_from": [str(ref) for ref in table.sources],
-        "definition": (table.definition or "")[: _DEFINITION[detail]],
+        "definition": (table.definition or "")[: room(Piece.DEFINITION, detail)],
     }
     if detail is not Detail.LOW:
         facts["accepted_columns"] = described
-        facts["neighbours"] = [
-            {"object": str(each.ref), "description": _cap(each.description, "comment")}
-            for each in table.neighbours
-        ]
-        facts["house"] = _cap(table.context, "context")
+        near = ((str(each.ref), _cap(each.description, "comment")) for each in table.neighbours)
+        facts["neighbours"] = neighbour_facts(near, detail)
+    facts["glossary"] = glossary_facts(table.glossary, detail)
+    facts["docs"] = cited_facts(table.docs, Piece.TABLE_DOCS, detail)
+    facts["code"] = cited_facts(table.code, Piece.TABLE_CODE, detail)
     return _without_blanks(facts)
 
 
 def column_facts(
-    column: ColumnEvidence, near: tuple[str, ...], detail: Detail
+    column: ColumnEvidence,
+    near: tuple[str, ...],
+    detail: Detail,
+    glossary: Mapping[str, str] = NO_GLOSSARY,
 ) -> dict[str, object]:
-    """Return what is said of a column; `near` are words that its name may be read by."""
-    reading = read_name(column.ref.column, near)
+    """Return what is said of a column.
+
+    `near` are words that its name may be read by, `glossary` what the house abbreviates.
+    """
+    reading = read_by(glossary, read_name(column.ref.column, near), column.ref.column)
     facts: dict[str, object] = {
         "object": "column",
         "name": _cap(column.ref.column, "name"),
@@ -95,11 +100,14 @@ def column_facts(
         "unique": column.is_unique,
         "references": str(column.references) if column.references else None,
         "referenced_by": [str(ref) for ref in column.referenced_by[:12]],
+        "also_in": [str(ref) for ref in column.also_in[:12]],
         "comment": _cap(column.comment, "comment"),
         "accepted_description": _cap(column.description, "comment"),
     }
     if detail is not Detail.LOW:
         facts |= _origin_facts(column)
+    facts["docs"] = cited_facts(column.docs, Piece.COLUMN_DOCS, detail)
+    facts["code"] = cited_facts(column.code, Piece.COLUMN_CODE, detail)
     facts["since_last_look"] = [_cap(each, "words") for each in column.deviations]
     if column.statistics is not None and detail is not Detail.LOW:
         facts["statistics"] = _statistics_facts(column.statistics, detail)
@@ -134,6 +142,7 @@ def _statistics_facts(seen: ColumnStatistics, detail: Detail) -> dict[str, objec
         facts |= {
             "distinct": seen.distinct,
             "minimum": _cap(seen.minimum, "value"),
+            "quartiles": [_cap(each, "value") for each in seen.quartiles],
             "maximum": _cap(seen.maximum, "value"),
             "patterns": _portions(seen.patterns),
             "lengths": _portions(seen.lengths),

@@ -59,7 +59,7 @@ msg message, msr measure, mstr master, mtd month to date, mth month, mthd method
 mtrl material, nat national, natl national, nbr number, nm name, nme name, no number, nr number,
 ntwk network, num number, obj object, oblig obligation, obs observation, occ occupation,
 oper operation, opp opportunity, opt option, ord order, ordr order, org organization,
-orig original, param parameter, parm parameter, pat patient, pct percentage, perf performance,
+orig original, param parameter, parm parameter, pat patient, pct percent, perf performance,
 perm permission, pers person, pfx prefix, ph phone, phn phone, pic picture, pk primary key,
 pkg package, plcy policy, pln plan, pmt payment, pos position, posn position, prc price,
 prcs process, prd product, pref preferred, prem premium, prev previous, pri primary, prim primary,
@@ -223,7 +223,8 @@ visitor visits vital voice void volume vote voucher wage wait waiting wallet war
 warning warranty waste water wave way weather web website week weekday weekend weekly weight west
 wholesale width window winner wire with withdrawal word words work worker workflow working
 workplace workspace world worth write writer year yearly years yes yield zero zip zone lineage
-salesperson backorder acknowledge microbiology carton pallet nick
+salesperson backorder acknowledge microbiology carton pallet nick dry wet frozen chilled raw bottle
+dispense dispensed alpha numeric alphabetic antibody bacteria culture solution wait awake asleep
 """)
 """English words that turn up in names, in lower case, mostly singular."""
 

@@ -59,9 +59,15 @@ def read_name(name: str, near: tuple[str, ...] = ()) -> Reading:
     shouting = name.upper() == name
     for token in tokens:
         read = _expand(token, near, shouting=shouting)
-        words += read or (token if token.isupper() else token.lower(),)
+        tail: tuple[str, ...] = ()
+        bare = token
+        if read is None and len(token) > 3 and token.lower().endswith("id"):
+            # `cgid` is the ID of something, whatever its first letters stand for.
+            bare, tail = token[:-2], ("ID",)
+            read = _expand(bare, near, shouting=shouting)
+        words += (*(read or (bare if bare.isupper() else bare.lower(),)), *tail)
         if read is None:
-            unknown.append(token)
+            unknown.append(bare)
     return Reading(words=tuple(words), unit=unit, unknown=tuple(unknown))
 
 

@@ -16,9 +16,10 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
+from amxwatch.core.allowance import Detail
 from amxwatch.core.completion import CompletionRequest, Subject
 from amxwatch.core.evidence import Basis, ColumnEvidence, TableEvidence
-from amxwatch.core.facts import Detail, column_facts, lesson_facts, table_facts
+from amxwatch.core.facts import column_facts, lesson_facts, table_facts
 from amxwatch.core.memory import Lesson
 from amxwatch.core.naming import whole_words
 
@@ -41,6 +42,9 @@ _LENGTHS = {
 }
 """What the rules say of the length, and the tokens that it may take."""
 
+LONGEST = {Verbosity.ONE_SENTENCE: 60, Verbosity.SHORT: 110, Verbosity.PARAGRAPH: 260}
+"""Words beyond which an answer is not what was asked for."""
+
 _RULES = """\
 You write descriptions of database objects for a data dictionary.
 
@@ -57,12 +61,28 @@ Describe each object in "ask", and only those, under exactly its own "key".
 - "earlier" shows how reviewers of this house answered drafts: keep to their terms and style, and
   propose nothing like what they rejected. "since_last_look" tells what moved in a column's values
   lately; it is news about them, not their meaning.
+- "docs" and "code" are passages of the house's documents and programs, each with where it stands;
+  "glossary" says what the house's abbreviations stand for.
 - No URLs, no markup, no example values of people, no SQL.
 - "evidence" is what your description rests on most: name, type, key, values, neighbours or none.
-
+- "also_in" names tables that hold the same key: word its description so that it fits there, too.
+{certainty}
 Answer with one JSON object: {{"objects": [{{"key": "…", "alternatives": ["…"], "evidence": "…",
-"unsure": false}}]}}. Give exactly {n} alternatives for each object, best first: the same meaning
-in different words, each in plain English, each {length}.
+"unsure": false}}]}}. Give exactly {n} alternatives for each object, best first: {mode}, each in
+plain English, each {length}.
+"""
+
+_MODES = {
+    "paraphrases": "the same meaning in different words",
+    "meanings": (
+        "different meanings that it may have, the likeliest first, worded alike, so that only the"
+        " words that tell them apart differ"
+    ),
+}
+"""What alternatives are to one another, by `alternatives_mode`."""
+
+_CERTAINTY = """\
+- Add "certainty" to each object: how likely your first alternative is true, from 0 to 100.
 """
 
 _OPEN, _CLOSE = "<material>\n", "\n</material>"
@@ -80,12 +100,15 @@ def build(
     instruction: str = "",
     lessons: Sequence[Lesson] = (),
     temperature: float | None = None,
+    alternatives_mode: str = "paraphrases",
+    asks_certainty: bool = False,
 ) -> CompletionRequest:
     """Ask about some columns of a table, and with `with_table` about the table itself.
 
     `instruction` is the owner's own text (a schedule's rendered `input_template`); it is the
     only part besides the rules that tells the model what to do. `lessons` are what reviewers
-    answered before. The same input gives the same request.
+    answered before. With `asks_certainty` a model also says how sure it is. The same input gives
+    the same request.
     """
     detail, length = Detail(prompt_detail), Verbosity(verbosity)
     about_table = table_facts(table, detail)
@@ -97,15 +120,20 @@ def build(
     subjects += [
         Subject(
             key=key_of(column),
-            facts={**column_facts(column, near, detail), "table": about_table},
+            facts={**column_facts(column, near, detail, table.glossary), "table": about_table},
         )
         for column in columns
     ]
     words, tokens = _LENGTHS[length]
     return CompletionRequest(
-        system=_RULES.format(n=n_alternatives, length=words),
+        system=_RULES.format(
+            n=n_alternatives,
+            length=words,
+            mode=_MODES[alternatives_mode],
+            certainty=_CERTAINTY if asks_certainty else "",
+        ),
         prompt=_prompt(subjects, about_table, instruction, lessons),
-        schema=_schema(subjects),
+        schema=_schema(subjects, with_certainty=asks_certainty),
         subjects=tuple(subjects),
         n_alternatives=n_alternatives,
         temperature=temperature,
@@ -139,6 +167,18 @@ def narrow(request: CompletionRequest, keys: Collection[str]) -> CompletionReque
 
     Raises: ValueError where none of the keys was asked about.
     """
+    return _about(request, keys, _RETRY)
+
+
+def part(request: CompletionRequest, keys: Collection[str]) -> CompletionRequest:
+    """Ask about some of the keys only, as if the others had never been asked about.
+
+    Raises: ValueError where none of the keys was asked about.
+    """
+    return _about(request, keys, "")
+
+
+def _about(request: CompletionRequest, keys: Collection[str], ending: str) -> CompletionRequest:
     subjects = [subject for subject in request.subjects if subject.key in keys]
     if not subjects:
         raise ValueError(f"none of these keys was asked about: {sorted(keys)}")
@@ -146,11 +186,11 @@ def narrow(request: CompletionRequest, keys: Collection[str]) -> CompletionReque
     block, _, tail = rest.partition(_CLOSE)
     material = json.loads(block)
     material["ask"] = [_asked(subject) for subject in subjects]
-    tail = tail.removesuffix(_RETRY) + _RETRY
+    tail = tail.removesuffix(_RETRY) + ending
     return dataclasses.replace(
         request,
         prompt=f"{head}{_OPEN}{_json(material)}{_CLOSE}{tail}",
-        schema=_schema(subjects),
+        schema=_schema(subjects, with_certainty=_CERTAINTY in request.system),
         subjects=tuple(subjects),
     )
 
@@ -165,6 +205,7 @@ def request_key(
     parts = [
         *(provider_name, sample_index, rerun, request.system, request.prompt, request.schema),
         *(request.n_alternatives, request.temperature, request.max_output_tokens),
+        *([request.samples] if request.samples > 1 else []),
     ]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -182,7 +223,7 @@ def estimate_tokens(request: CompletionRequest) -> int:
 
 def _value_characters(facts: dict[str, object]) -> int:
     statistics = facts.get("statistics")
-    shown = {"all_values", "some_values", "patterns", "minimum", "maximum"}
+    shown = {"all_values", "some_values", "patterns", "minimum", "maximum", "quartiles"}
     if not isinstance(statistics, dict):
         return 0
     return sum(len(_json(value)) for name, value in statistics.items() if name in shown)
@@ -230,17 +271,20 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(char):04x}" if char in "<>\x7f" else json.dumps(char)[1:-1]
 
 
-def _schema(subjects: Sequence[Subject]) -> dict[str, object]:
+def _schema(subjects: Sequence[Subject], *, with_certainty: bool) -> dict[str, object]:
     """Return the JSON schema of a reply, within what strict structured output allows."""
+    properties: dict[str, object] = {
+        "key": {"type": "string", "enum": [subject.key for subject in subjects]},
+        "alternatives": {"type": "array", "items": {"type": "string"}},
+        "evidence": {"type": "string", "enum": [basis.value for basis in Basis]},
+        "unsure": {"type": "boolean"},
+    }
+    if with_certainty:
+        properties["certainty"] = {"type": "number"}
     entry = {
         "type": "object",
-        "properties": {
-            "key": {"type": "string", "enum": [subject.key for subject in subjects]},
-            "alternatives": {"type": "array", "items": {"type": "string"}},
-            "evidence": {"type": "string", "enum": [basis.value for basis in Basis]},
-            "unsure": {"type": "boolean"},
-        },
-        "required": ["key", "alternatives", "evidence", "unsure"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
     return {

@@ -18,6 +18,7 @@ class Failure(enum.StrEnum):
     DATABASE = "database"
     MODEL = "model"
     BUDGET = "budget"
+    CREDENTIALS = "credentials"
     CAPACITY = "capacity"
     CRASH = "crash"
     OTHER = "other"
@@ -31,6 +32,7 @@ FAILURES: dict[str, Failure] = {
     "budget": Failure.BUDGET,
     "limit": Failure.BUDGET,
     "unpriced": Failure.BUDGET,
+    "credentials": Failure.CREDENTIALS,
     "store": Failure.CAPACITY,
     "interrupted": Failure.CRASH,
     "internal": Failure.CRASH,

@@ -16,6 +16,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from amxwatch.core.comment import inspect
 from amxwatch.core.completion import Subject
 from amxwatch.core.evidence import Basis
+from amxwatch.core.language import is_other_language, scripts
 
 MAX_CHARACTERS = 2_000_000
 """More than any honest reply; what lies beyond is not read."""
@@ -42,6 +43,25 @@ class Answer:
     evidence: Basis = Basis.NONE
     unsure: bool = False
     flags: tuple[str, ...] = ()
+    certainty: float | None = None
+    """How sure the model says it is, from 0 to 1, where it was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What an honest answer keeps to.
+
+    `most_words` of one alternative. `scripts` are the alphabets that the material and its owner
+    write in, besides Latin (`core.language.scripts`); with `is_english` an alternative in
+    another language is not what was asked for.
+    """
+
+    most_words: int = 0
+    scripts: frozenset[str] | None = None
+    is_english: bool = False
+
+
+ANYTHING = Expected()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +84,7 @@ class _Entry(BaseModel):
     )
     evidence: Basis = Basis.NONE
     unsure: bool = False
+    certainty: float | None = None
 
     @field_validator("alternatives", mode="before")
     @classmethod
@@ -80,8 +101,17 @@ class _Entry(BaseModel):
     def _odd_is_unsure(cls, value: object) -> bool:
         return value is not False
 
+    @field_validator("certainty", mode="before")
+    @classmethod
+    def _of_a_hundred(cls, value: object) -> float | None:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        share = float(value) / 100 if number else -1.0  # type: ignore[arg-type]  # a number
+        return share if 0 <= share <= 1 else None
 
-def read_reply(text: str, subjects: Sequence[Subject], n: int) -> ReplyReading:
+
+def read_reply(
+    text: str, subjects: Sequence[Subject], n: int, expected: Expected = ANYTHING
+) -> ReplyReading:
     """Read what a model answered to a request about `subjects` for `n` alternatives each.
 
     Takes code fences, thoughts before the answer, and replies that were cut: whole objects are
@@ -90,7 +120,7 @@ def read_reply(text: str, subjects: Sequence[Subject], n: int) -> ReplyReading:
     """
     asked = {subject.key for subject in subjects}
     good: dict[str, Answer] = {}
-    entries, problems = _entries(text)
+    entries, problems = read_entries(text)
     for entry in entries:
         read = _read_entry(entry)
         if isinstance(read, str):
@@ -100,7 +130,7 @@ def read_reply(text: str, subjects: Sequence[Subject], n: int) -> ReplyReading:
         elif read.key in good:
             problems.append(f"{_shown(read.key)} was answered twice: the first answer is kept")
         else:
-            answer, why = _answer(read, n)
+            answer, why = _answer(read, n, expected)
             problems += [f"{_shown(read.key)}: {reason}" for reason in why]
             if answer is not None:
                 good[read.key] = answer
@@ -117,13 +147,13 @@ def _read_entry(entry: object) -> _Entry | str:
         return f"an object of the reply has no usable {where} ({first['type']}): dropped"
 
 
-def _answer(entry: _Entry, n: int) -> tuple[Answer | None, list[str]]:
+def _answer(entry: _Entry, n: int, expected: Expected) -> tuple[Answer | None, list[str]]:
     """Return the usable part of an entry, and why the rest is not."""
     clean: dict[str, str] = {}
     flagged: dict[str, tuple[str, tuple[str, ...]]] = {}
     problems: list[str] = []
     for alternative in entry.alternatives:
-        inspected = _inspected(alternative)
+        inspected = _inspected(alternative, expected)
         if isinstance(inspected, str):
             problems.append(f"an alternative was dropped: {inspected}")
             continue
@@ -143,20 +173,31 @@ def _answer(entry: _Entry, n: int) -> tuple[Answer | None, list[str]]:
         evidence=entry.evidence,
         unsure=entry.unsure,
         flags=() if clean else tuple(suspect),
+        certainty=entry.certainty,
     )
     return answer, problems
 
 
-def _inspected(alternative: object) -> tuple[str, tuple[str, ...]] | str:
+def _inspected(alternative: object, expected: Expected) -> tuple[str, tuple[str, ...]] | str:
     """Return the cleaned text and its flags, or why it cannot be used."""
     if not isinstance(alternative, str):
         return f"it is no text but {type(alternative).__name__}"
     if len(alternative) > MAX_ALTERNATIVE:
         return f"it has {len(alternative)} characters"
     try:
-        return inspect(alternative)
+        text, flags = inspect(alternative)
     except ValueError as error:
         return str(error)
+    return text, tuple(sorted({*flags, *_unexpected(text, expected)}))
+
+
+def _unexpected(text: str, expected: Expected) -> Iterator[str]:
+    """Yield what is odd about an alternative beside what was asked for."""
+    if expected.most_words and len(text.split()) > expected.most_words:
+        yield "length"
+    foreign = expected.scripts is not None and scripts(text) - expected.scripts
+    if foreign or (expected.is_english and is_other_language(text)):
+        yield "language"
 
 
 def _shown(key: str) -> str:
@@ -168,7 +209,7 @@ _LIST_START = re.compile(r'"objects"\s*:\s*\[')
 _DECODER = json.JSONDecoder()
 
 
-def _entries(text: str) -> tuple[list[object], list[str]]:
+def read_entries(text: str) -> tuple[list[object], list[str]]:
     """Return the objects that a reply holds, whatever is around them."""
     bare = _THOUGHT.sub("", text[:MAX_CHARACTERS])
     for start in _starts(bare):

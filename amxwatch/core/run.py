@@ -10,6 +10,7 @@ from typing import NewType
 
 from amxwatch.core.catalog import SnapshotNumber
 from amxwatch.core.errors import TransitionError
+from amxwatch.core.manner import UNASKED, Manner
 
 RunId = NewType("RunId", str)
 """`run_YYYY-MM-DD_HH-MM-SS-xxxx` in UTC, so that ids sort by time."""
@@ -106,8 +107,11 @@ class Run:
     the watermark that a change run starts from; `to_snapshot` is fixed when the run is claimed.
     `token` grows with each claim: a writer with an older one is refused. `reserved_for` names
     the only owner that may claim it (a run by hand, executed by the command itself).
-    `cost_usd` is None while nothing was asked, or while no price is known. `retries` counts how
-    often it was tried again after a failure that passes by itself, at most `max_retries` times.
+    `cost_usd` is None while nothing was asked, or while no price is known; `unpriced` counts the
+    requests without a known price, `price_version` names the table and rates of the others.
+    `retries` counts how often it was tried again after a failure that passes by itself, at most
+    `max_retries` times.
+    `manner` is what was asked of it beyond its scope.
     """
 
     id: RunId
@@ -145,12 +149,15 @@ class Run:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: Decimal | None = None
+    unpriced: int = 0
+    price_version: str | None = None
     summary: str | None = None
     failure_category: str | None = None
     error: str | None = None
     recovery_action: str | None = None
     retries: int = 0
     max_retries: int = 0
+    manner: Manner = UNASKED
 
     @property
     def is_open(self) -> bool:
@@ -174,10 +181,15 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Paid:
-    """A model's answer and what it took. `cost_usd` is None where no price is known."""
+    """A model's answer and what it took. `cost_usd` is None where no price is known.
+
+    `calls` counts the calls that it took: several samples may take one each.
+    """
 
     reply: str
     cost_usd: Decimal | None
+    price_version: str | None = None
+    calls: int = 1
     input_tokens: int = 0
     output_tokens: int = 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from signal import SIGKILL
 
 import anyio
 from anyio.abc import Process
@@ -97,7 +98,10 @@ async def _feed(process: Process, document: bytes) -> None:
 async def _end(process: Process) -> None:
     """Leave nothing running: the session that the command started is killed whole."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, SIGKILL)
+        if sys.platform == "win32":
+            process.kill()  # there is no session there
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
     with anyio.CancelScope(shield=True), anyio.move_on_after(2):
         await process.aclose()
 
