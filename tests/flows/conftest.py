@@ -68,6 +68,7 @@ class ScriptedProvider:
     def __init__(self) -> None:
         self.requests: list[CompletionRequest] = []
         self.script: Callable[[CompletionRequest], Completion] = self.sensible
+        self.logprob: float | None = -0.05
 
     def cost_of(self, *, input_tokens: int, output_tokens: int) -> Decimal:
         return Decimal(input_tokens + output_tokens) / 10_000
@@ -88,8 +89,7 @@ class ScriptedProvider:
         ]
         return self.text(json.dumps({"objects": objects}))
 
-    @staticmethod
-    def text(text: str, finish: str = "stop") -> Completion:
+    def text(self, text: str, finish: str = "stop") -> Completion:
         return Completion(
             text=text,
             finish=finish,
@@ -97,7 +97,7 @@ class ScriptedProvider:
             input_tokens=100,
             output_tokens=50,
             cost_usd=Decimal("0.01"),
-            logprob=-0.05,
+            logprob=self.logprob,
         )
 
     @property

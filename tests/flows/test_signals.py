@@ -25,7 +25,8 @@ Script = Callable[[CompletionRequest], Completion]
 
 
 def profiled(world: World, **values: Any) -> None:
-    """Give the model of this world other settings."""
+    """Give the model of this world other settings, and no log-probabilities."""
+    world.provider.logprob = None
     world.settings = Settings.model_validate(
         {
             "db_profiles": {"shop": {"url": "postgresql://nowhere/shop"}},

@@ -232,8 +232,11 @@ def test_names_and_comments_that_give_orders_are_only_material(
     said = Counter(alternatives[0] for alternatives in texts.values())
     assert said == Counter(described(key)["alternatives"][0] for key in keys)
     install.run("review", "--strategy", "accept-all")
+    # Words that rest on what gives orders wait for a person; all others are taken.
     ready = bench.witness.count("draft", "status = 'accepted'")
-    assert ready > len(texts) / 2
+    flagged = bench.witness.count("draft", "status = 'pending' AND flags <> '[]'")
+    assert ready + flagged == len(texts)
+    assert min(ready, flagged) > len(texts) / 4
     assert install.json("apply", "-y", "--db", "source")["written"] == ready
     after = comments_of(path)
     assert {name: after[name] for name in commented} == {name: before[name] for name in commented}
